@@ -1,0 +1,24 @@
+"""Preflight for GPU training campaigns: every readiness question is a pytest test item.
+
+Users import :func:`check`, :func:`fail` and :func:`not_applicable` to declare checks of
+their own in a ``conftest.py``. They are imported on first use, because this package is
+imported in every pytest session of everyone who has it installed.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .registry import check, fail, not_applicable
+
+__all__ = ["__version__", "check", "fail", "not_applicable"]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name in {"check", "fail", "not_applicable"}:
+        from . import registry
+
+        return getattr(registry, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,51 @@
+"""Documents on the command line: from an option to an argument that pytest collects."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from .options import named_campaigns
+from .text import did_you_mean
+
+
+def add_documents(early_config: pytest.Config, args: list[str]) -> None:
+    """Put the documents named by option ahead of *args*, where they are not named there already.
+
+    pytest then treats them as it treats every path: their conftests are loaded first, ``testpaths``
+    does not apply, and the nodes between the root and the file are collected.
+
+    :raises pytest.UsageError: a path holds what pytest takes for a node id.
+    """
+    namespace = early_config.known_args_namespace
+    base = early_config.invocation_params.dir
+    given = {Path(os.path.normpath(base / argument.split("::", 1)[0])) for argument in namespace.file_or_dir}
+    for path in named_campaigns(namespace.metaopt_campaign, base):
+        if not path.exists() or path in given:
+            continue
+        if "[" in str(path) or "::" in str(path):
+            raise pytest.UsageError(
+                f"--metaopt-campaign: {path}: pytest reads '[' and '::' in a path as parts of a node id;"
+                " rename the folder, or link to it"
+            )
+        # In front: an option that takes several values would swallow what stands behind it.
+        args.insert(0, str(path))
+        namespace.file_or_dir.append(str(path))
+
+
+def missing_documents(config: pytest.Config) -> int | None:
+    """Say which documents named by option are not there; return exit status 2, or None if all are."""
+    missing = False
+    for path in named_campaigns(config.option.metaopt_campaign, config.invocation_params.dir):
+        if path.exists():
+            continue
+        missing = True
+        hint = ""
+        if path.parent.is_dir():
+            names = [entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"}]
+            hint = did_you_mean(path.name, names)
+        sys.stderr.write(f"ERROR: {path}: no such campaign file{hint or '; check --metaopt-campaign'}\n")
+    return int(pytest.ExitCode.INTERRUPTED) if missing else None

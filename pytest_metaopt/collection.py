@@ -1,0 +1,232 @@
+"""A document becomes test items: one for each check and subject."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import compat
+from .documents.document import Document, DocumentError
+from .documents.kinds import Kind, Subject
+from .evaluation import Failure, Outcome, bootstrap, evaluate
+from .registry import Check, NotApplicable
+from .reporting import failure_text, summary_line
+from .text import did_you_mean, printable
+
+if TYPE_CHECKING:
+    from .preflight import Preflight
+
+
+class CheckFailure(Exception):  # noqa: N818 - an outcome, like pytest's own
+    """A blocking check failed; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class AdvisoryFailure(compat.Skipped):
+    """An advisory check failed: told, but as what does not fail the session."""
+
+
+class DocumentFile(pytest.Module):
+    """A document as pytest's collector. It is a ``Module`` so that module-scoped fixtures work."""
+
+    def __init__(self, *, preflight: Preflight, kind: Kind, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.preflight = preflight
+        self.kind = kind
+        self.document: Document | None = None
+        # Some plugins ask the module of every item for its name.
+        self._module = ModuleType(self.path.stem)
+        self._module.__file__ = str(self.path)
+        self.add_marker(pytest.mark.usefixtures("_metaopt_bootstrap"))
+
+    @property  # type: ignore[misc]
+    def obj(self) -> ModuleType:
+        """Stand in for the Python module that a document has not."""
+        return self._module
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield an item for each check of the document, and for each subject where there are many."""
+        try:
+            self.document = self.preflight.document(self.path, self.kind)
+        except DocumentError as error:
+            raise self.CollectError(str(error).replace(str(self.path), self.name_shown, 1)) from None
+        checks = self.preflight.checks(self)
+        items = [item for check in checks.values() for item in self._items(check)]
+        self.preflight.plan(self, items)
+        yield from items
+
+    @property
+    def name_shown(self) -> str:
+        """The file's path as people see it: relative to where they are, if it is below."""
+        return shown(self.path, self.config)
+
+    def _items(self, check: Check) -> Iterator[CheckItem]:
+        if any(mark.name == "parametrize" for mark in getattr(check.function, "pytestmark", ())):
+            raise self.CollectError(
+                f"check {check.id} at {check.source} is parametrized; a check is asked once a subject:"
+                " use each=..., or declare several checks"
+            )
+        if check.each is None:
+            yield self._item(check, None, f"{check.group}[{check.id}]")
+            return
+        listing = self.kind.subjects.get(check.each)
+        if listing is None:
+            known = list(self.kind.subjects)
+            raise self.CollectError(
+                f"check {check.id} at {check.source}: a {self.kind.name} has no each={check.each!r}"
+                f"{did_you_mean(check.each, known)}"
+            )
+        for subject in listing(self.document):
+            yield self._item(check, subject, f"{check.group}[{check.id}-{subject.name}]")
+
+    def _item(self, check: Check, subject: Subject | None, name: str) -> CheckItem:
+        item: CheckItem = CheckItem.from_parent(
+            self, name=name, callobj=check.function, check=check, subject=subject
+        )
+        return item
+
+
+class CheckItem(pytest.Function):
+    """A check asked of a subject, as pytest's test function."""
+
+    parent: DocumentFile
+
+    def __init__(self, *, check: Check, subject: Subject | None, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.check = check
+        self.subject = subject
+        self.outcome: Outcome | None = None
+        self.seconds = 0.0
+        self.looking = False
+        self.look: Failure | None = None
+        self.looked = False
+        self._bootstrapped: tuple[str, ...] | None = None
+        self._bootstrap_error: str | None = None
+        self.add_marker("metaopt")
+        self.add_marker(check.severity)
+
+    @property
+    def document(self) -> Document:
+        """The document that is asked about."""
+        document = self.parent.document
+        assert document is not None  # noqa: S101 - an item is made from a parsed document
+        return document
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """Tell pytest that the item stands in the document, not in the check's source."""
+        line = self.outcome.failure.line if self.outcome and self.outcome.failure else None
+        return self.path, (line - 1 if line else 0), self.name
+
+    def setup(self) -> None:
+        """Set up the fixtures; nothing is known of the check before."""
+        self.outcome = None
+        self.seconds = 0.0
+        self._bootstrapped = None
+        self._bootstrap_error = None
+        super().setup()
+
+    def take_first_look(self, nextitem: pytest.Item | None) -> None:
+        """Evaluate once, before any bootstrap of the session ran: ``looked`` and ``look`` tell the answer."""
+        self.looking = True
+        self.looked = False
+        self.look = None
+        try:
+            compat.run_unreported(self, nextitem)
+        finally:
+            self.looking = False
+            self.outcome = None
+
+    def bootstrap_if_needed(self, request: pytest.FixtureRequest) -> None:
+        """Run the bootstrap, ahead of the check's own fixtures, where the first look said no."""
+        if not self.looking and self.parent.preflight.first_looks.failure(self) is not None:
+            self._run_bootstrap(request)
+        self._bootstrap_request = request
+
+    def _run_bootstrap(self, request: pytest.FixtureRequest) -> None:
+        assert self.check.bootstrap is not None  # noqa: S101 - only such checks have a first look
+        with self.parent.preflight.bootstrap_lock(self.path):
+            done = bootstrap(self.check.bootstrap, request.getfixturevalue)
+        self._bootstrapped = done.changes
+        self._bootstrap_error = done.error
+
+    def runtest(self) -> None:
+        """Evaluate; where that fails and a bootstrap may mend it, bootstrap and evaluate again."""
+        arguments = {name: self.funcargs[name] for name in fixture_names(self.check)}
+        if self.looking:
+            self._first_evaluation(arguments)
+            return
+        try:
+            self.outcome = self._outcome(arguments)
+        except NotApplicable as reason:
+            self.outcome = Outcome("skipped", reason=printable(str(reason.msg)))
+            raise
+        if self.outcome.word == "failed":
+            assert self.outcome.failure is not None  # noqa: S101 - a failure has a reason
+            raise CheckFailure(self.outcome.failure)
+        if self.outcome.word == "warning":
+            assert self.outcome.failure is not None  # noqa: S101 - as above
+            raise AdvisoryFailure(summary_line(self.outcome.failure))
+
+    def _first_evaluation(self, arguments: dict[str, Any]) -> None:
+        try:
+            self.look = evaluate(self.check, arguments)
+        except compat.Skipped:
+            return
+        self.looked = True
+
+    def _outcome(self, arguments: dict[str, Any]) -> Outcome:
+        preflight = self.parent.preflight
+        first = preflight.first_looks.failure(self)
+        again = evaluate(self.check, arguments)
+        if first is None and again is not None and self.check.bootstrap and preflight.settings.bootstrap:
+            # It held at the first look, or was not looked at, and does not hold now.
+            first = again
+            self._run_bootstrap(self._bootstrap_request)
+            again = evaluate(self.check, arguments)
+        changes = self._bootstrapped or ()
+        if again is None:
+            return Outcome("bootstrapped", first, changes=changes) if first else Outcome("passed")
+        if self._bootstrap_error is not None:
+            told = f"bootstrap {self.check.bootstrap} failed: {self._bootstrap_error}"
+            again = replace(again, message=f"{again.message}\n{told}")
+        elif self._bootstrapped is not None:
+            told = f"bootstrap {self.check.bootstrap} ran, but it still does not hold"
+            again = replace(again, message=f"{again.message}\n{told}")
+        return Outcome("warning" if self.check.severity == "advisory" else "failed", again, changes=changes)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
+        """Show what is wrong, where, and how to mend it; a traceback only for a bug, or on ``--tb=long``."""
+        if not isinstance(excinfo.value, CheckFailure):
+            return super().repr_failure(excinfo, *args, **kwargs)
+        failure = excinfo.value.failure
+        text = failure_text(self.parent.name_shown, self.check.id, failure)
+        if failure.crash or self.config.getoption("tbstyle", "auto") == "long":
+            text += f"\n{failure.traceback()}\n(the check is declared at {self.check.source})"
+        return compat.failure_repr(self.parent.name_shown, failure.line or 1, summary_line(failure), text)
+
+
+def fixture_names(check: Check) -> tuple[str, ...]:
+    """Return the fixtures that a check's function takes, by name."""
+    parameters = inspect.signature(check.function).parameters
+    variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    return tuple(
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and parameter.kind not in variadic
+    )
+
+
+def shown(path: os.PathLike[str] | str, config: pytest.Config) -> str:
+    """Return *path* as people see it: relative to the invocation folder where it is below that."""
+    text = os.fspath(path)
+    relative = os.path.relpath(text, config.invocation_params.dir)
+    return text if relative.startswith("..") else relative

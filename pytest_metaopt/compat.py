@@ -1,0 +1,69 @@
+"""The one file that knows names of pytest that are not public.
+
+Tested with the versions of pytest in tox.ini. Each is here because pytest has no public way to do
+the same: to run an item's set-up, call and tear-down without reporting it, to put a verdict on the
+JUnit suite, to make a failure's text survive pytest-xdist, to run a session that only prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from _pytest._code.code import ExceptionChainRepr, ReprEntryNative, ReprFileLocation, ReprTraceback
+from _pytest.junitxml import xml_key
+from _pytest.main import wrap_session
+from _pytest.outcomes import Skipped
+from _pytest.skipping import evaluate_skip_marks
+
+__all__ = ["Skipped", "add_suite_property", "failure_repr", "print_in_session", "run_unreported"]
+
+
+def run_unreported(item: pytest.Function, nextitem: pytest.Item | None) -> None:
+    """Run *item*'s set-up, call and tear-down once more than pytest does, and make no report of it.
+
+    The hooks of other plugins are left out: several of them (pytest-json-report's, for one) rely on what
+    they prepared for a run that is reported. What a fixture raises is not told here: the item's own run,
+    which follows, raises it again.
+    """
+    if evaluate_skip_marks(item) is not None:
+        return
+    if not item._request:
+        item._initrequest()  # type: ignore[unreachable]
+    state = item.session._setupstate
+    try:
+        try:
+            state.setup(item)
+            item.runtest()
+        finally:
+            state.teardown_exact(nextitem)
+    except (Exception, Skipped, pytest.fail.Exception):  # noqa: BLE001, S110 - see above
+        pass
+    finally:
+        item._request = False  # type: ignore[assignment]
+        item.funcargs = None  # type: ignore[assignment]
+
+
+def failure_repr(path: Path | str, line: int, summary: str, text: str) -> ExceptionChainRepr:
+    """Return a failure as pytest wants it: *summary* for JUnit and the last lines, *text* for people."""
+    if not text.endswith("\n"):
+        text += "\n"
+    traceback = ReprTraceback([ReprEntryNative([text])], None, "native")
+    return ExceptionChainRepr([(traceback, ReprFileLocation(str(path), line, summary), None)])
+
+
+def add_suite_property(config: pytest.Config, name: str, value: str) -> None:
+    """Add a property to the JUnit suite, where one is written."""
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        xml.add_global_property(name, value)
+
+
+def print_in_session(config: pytest.Config, show: Callable[[pytest.Session], None]) -> int:
+    """Begin a session, call *show* in it, and end it; return the exit status."""
+
+    def main(_config: pytest.Config, session: pytest.Session) -> None:
+        show(session)
+
+    return int(wrap_session(config, main))

@@ -1,0 +1,78 @@
+"""A parsed document: immutable values, and the place in the file that each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+KeyPath: TypeAlias = tuple[Any, ...]
+"""The keys (and list indices) that lead from the root of a document to a value."""
+
+
+class Position(NamedTuple):
+    """A place in a file; both numbers count from 1."""
+
+    line: int
+    column: int
+
+
+class DocumentError(Exception):
+    """A document can't be read: missing, malformed, too large, or of the wrong shape.
+
+    ``str()`` of it is one line, ``<file>:<line>:<column>: <what is wrong>; <what to do>``, the
+    place only where it is known.
+    """
+
+    def __init__(self, path: Path | str, problem: str, *, position: Position | None = None) -> None:
+        self.path = path
+        self.problem = problem
+        self.position = position
+        place = f"{path}:{position.line}:{position.column}" if position else f"{path}"
+        super().__init__(f"{place}: {problem}")
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """The root mapping of a file, with mappings and sequences that can't be changed.
+
+    :param path: the file, absolute.
+    :param data: the root mapping; mappings inside are read-only too, sequences are tuples.
+    :param positions: where each value stands, by key path.
+    """
+
+    path: Path
+    data: Mapping[Any, Any]
+    positions: Mapping[KeyPath, Position]
+
+    def get(self, dotted: str | Sequence[Any], default: Any = None) -> Any:
+        """Return the value at ``"section.key"``, or *default*.
+
+        A path that is missing, or runs through something that is no mapping, gives *default*.
+        """
+        value: Any = self.data
+        for key in key_path(dotted):
+            if not isinstance(value, Mapping) or key not in value:
+                return default
+            value = value[key]
+        return value
+
+    def position(self, dotted: str | Sequence[Any]) -> Position | None:
+        """Return where ``"section.key"`` stands, or else the nearest section around it."""
+        keys = key_path(dotted)
+        for end in range(len(keys), 0, -1):
+            found = self.positions.get(keys[:end])
+            if found is not None:
+                return found
+        return None
+
+    def line(self, dotted: str | Sequence[Any]) -> int | None:
+        """Return the line, from 1, of :meth:`position`; None where nothing of the path is there."""
+        position = self.position(dotted)
+        return position.line if position else None
+
+
+def key_path(dotted: str | Sequence[Any]) -> KeyPath:
+    """Return ``"a.b"`` as ``("a", "b")``; a sequence is taken as it is."""
+    return tuple(dotted.split(".")) if isinstance(dotted, str) else tuple(dotted)

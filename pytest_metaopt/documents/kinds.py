@@ -1,0 +1,72 @@
+"""The kinds of document in one table: what the rest of the plugin needs to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .campaign import load_campaign, looks_like_campaign
+from .document import Document, DocumentError
+
+_HEAD_CHARACTERS = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The part of a document that a check is asked about: ``name`` for people, ``value`` for the check."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of document.
+
+    :param name: its word in messages, and what ``@check(document=...)`` takes.
+    :param suffixes: how its files end.
+    :param load: parses a file; raises :class:`~pytest_metaopt.documents.document.DocumentError`.
+    :param recognises: tells, from the path and the beginning of the text, whether a file that was
+        named without saying its kind is of this one.
+    :param check_modules: the modules of the built-in checks.
+    :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    load: Callable[[Path], Document]
+    recognises: Callable[[Path, str], bool]
+    check_modules: tuple[str, ...]
+    subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="campaign",
+            suffixes=(".yaml", ".yml"),
+            load=load_campaign,
+            recognises=looks_like_campaign,
+            check_modules=("pytest_metaopt.checks.repo",),
+        ),
+    )
+}
+
+
+def recognised_kind(path: Path) -> Kind | None:
+    """Return the kind of the file *path*, by its name and first lines, or None where it is no document."""
+    candidates = [kind for kind in KINDS.values() if path.suffix.lower() in kind.suffixes]
+    if not candidates or not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD_CHARACTERS)
+    except OSError:
+        head = ""  # its name may still tell; the loader then says why it can't be read
+    return next((kind for kind in candidates if kind.recognises(path, head)), None)
+
+
+__all__ = ["KINDS", "Document", "DocumentError", "Kind", "Subject", "recognised_kind"]

@@ -1,0 +1,273 @@
+"""Read a file that nobody has looked at: bounded, strict, with every place remembered."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from ..text import printable
+from .document import DocumentError, KeyPath, Position
+
+MAX_BYTES = 1 << 20
+"""Largest file that is read, in bytes."""
+MAX_DEPTH = 64
+"""Deepest nesting of mappings and lists."""
+MAX_VALUES = 100_000
+"""Most values a document may hold once aliases are expanded."""
+
+_Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_MERGE = "tag:yaml.org,2002:merge"
+_VALUE = "tag:yaml.org,2002:value"
+_SCALARS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int", "null", "str", "timestamp")
+)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of *path*: a regular file of at most ``MAX_BYTES``, UTF-8, without NUL bytes.
+
+    :raises DocumentError: where it is anything else, with what and where.
+    """
+    data = _read_bytes(path)
+    if b"\0" in data:
+        raise DocumentError(
+            path, "holds a NUL byte; save it as UTF-8 text", position=_byte_position(data, data.index(b"\0"))
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # utf-8-sig counts from behind the byte order mark.
+        start = error.start + (len(data) - len(error.object))
+        raise DocumentError(
+            path,
+            f"byte 0x{data[start]:02x} is not UTF-8; save the file as UTF-8",
+            position=_byte_position(data, start),
+        ) from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        # Without O_NONBLOCK the opening of a FIFO waits for a writer, for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DocumentError(path, _opening_problem(error)) from None
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a directory" if stat.S_ISDIR(mode) else "a FIFO, socket or device"
+            raise DocumentError(path, f"is {kind}; name a regular file")
+        try:
+            data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise DocumentError(path, f"can't be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise DocumentError(path, f"is larger than {MAX_BYTES} bytes (1 MiB); is this the right file?")
+    return data
+
+
+def _opening_problem(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file; check the path"
+    if isinstance(error, PermissionError):
+        return "no permission to read it; check its mode and owner"
+    if isinstance(error, IsADirectoryError):
+        return "is a directory; name a regular file"
+    return f"can't be opened: {error.strerror}"
+
+
+def _byte_position(data: bytes, offset: int) -> Position:
+    before = data[:offset]
+    line_start = before.rfind(b"\n") + 1
+    column = len(before[line_start:].decode("utf-8", "replace")) + 1
+    return Position(before.count(b"\n") + 1, column)
+
+
+@dataclass
+class YamlTree:
+    """What a YAML file holds: a read-only value, where each part stands, and what was said twice."""
+
+    value: Any
+    positions: dict[KeyPath, Position] = field(default_factory=dict)
+    duplicates: dict[KeyPath, Position] = field(default_factory=dict)
+
+
+def read_yaml_mapping(path: Path, what: str) -> YamlTree:
+    """Return the YAML mapping in the file *path*, read as PyYAML's safe loader (YAML 1.1) reads it.
+
+    :param what: the kind of document, for messages ("campaign").
+    :raises DocumentError: the file can't be read, is not one YAML document, nests deeper than
+        ``MAX_DEPTH``, holds more than ``MAX_VALUES`` values with aliases expanded, has a tag that is
+        not one of YAML's own scalars, or is no mapping.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise DocumentError(path, f"is empty; a {what} is a YAML mapping")
+    try:
+        _check_shape(path, text)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                raise DocumentError(path, f"holds only comments; a {what} is a YAML mapping")
+            tree = _Builder(path, loader).build(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise _yaml_problem(path, text, error) from None
+    if not isinstance(tree.value, Mapping):
+        kind = "a list" if isinstance(tree.value, tuple) else "a single value"
+        raise DocumentError(path, f"is {kind}; a {what} is a YAML mapping", position=_mark(node.start_mark))
+    return tree
+
+
+def _check_shape(path: Path, text: str) -> None:
+    """Refuse what is too deep, or more than one document, before anything recursive sees it."""
+    depth = 0
+    documents = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise DocumentError(
+                    path, f"is nested deeper than {MAX_DEPTH} levels", position=_mark(event.start_mark)
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise DocumentError(
+                    path,
+                    "a second YAML document begins here; keep one a file",
+                    position=_mark(event.start_mark),
+                )
+
+
+class _Builder:
+    """Turns PyYAML's nodes into read-only values, each counted as often as it is referred to."""
+
+    def __init__(self, path: Path, loader: yaml.SafeLoader | yaml.CSafeLoader) -> None:
+        self.path = path
+        self.loader = loader
+        self.tree = YamlTree(None)
+        self.count = 0
+        self.open: set[int] = set()
+
+    def build(self, node: yaml.Node) -> YamlTree:
+        self.tree.value = self._value(node, ())
+        return self.tree
+
+    def _fail(self, node: yaml.Node, problem: str) -> DocumentError:
+        return DocumentError(self.path, problem, position=_mark(node.start_mark))
+
+    def _value(self, node: yaml.Node, keys: KeyPath) -> Any:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise self._fail(node, f"holds more than {MAX_VALUES} values (aliases expanded)")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if id(node) in self.open:
+            raise self._fail(node, "an alias refers to the value that it is part of")
+        if len(keys) >= MAX_DEPTH:
+            raise self._fail(node, f"is nested deeper than {MAX_DEPTH} levels (aliases expanded)")
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, keys)
+            return self._sequence(node, keys)
+        finally:
+            self.open.discard(id(node))
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag not in _SCALARS:
+            raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
+        try:
+            return self.loader.construct_object(node)
+        except (ValueError, KeyError, AttributeError, OverflowError, TypeError):
+            # PyYAML lets whatever int(), float() and its own tables raise pass through.
+            kind = node.tag.rpartition(":")[2]
+            raise self._fail(node, f"can't be read as a {kind}; quote it") from None
+
+    def _sequence(self, node: yaml.Node, keys: KeyPath) -> tuple[Any, ...]:
+        if node.tag != "tag:yaml.org,2002:seq":
+            raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
+        values = []
+        for index, item in enumerate(node.value):
+            self.tree.positions.setdefault((*keys, index), _mark(item.start_mark))
+            values.append(self._value(item, (*keys, index)))
+        return tuple(values)
+
+    def _mapping(self, node: yaml.MappingNode, keys: KeyPath) -> Mapping[Any, Any]:
+        if node.tag != "tag:yaml.org,2002:map":
+            raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
+        merged: dict[Any, Any] = {}
+        own: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                merged.update(self._merged(value_node, keys))
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._fail(key_node, "a key is a list or mapping; use a string")
+            key = "=" if key_node.tag == _VALUE else self._scalar(key_node)
+            place = (*keys, key)
+            if key in own:
+                self.tree.duplicates[place] = _mark(key_node.start_mark)
+            self.tree.positions[place] = _entry_mark(key_node, value_node)
+            own[key] = self._value(value_node, place)
+        return MappingProxyType({**merged, **own})
+
+    def _merged(self, node: yaml.Node, keys: KeyPath) -> dict[Any, Any]:
+        """Return what ``<<:`` brings in; as in PyYAML the first of several mappings wins."""
+        merged: dict[Any, Any] = {}
+        for source in reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]:
+            if not isinstance(source, yaml.MappingNode):
+                raise self._fail(source, "'<<' takes a mapping or a list of mappings")
+            merged.update(self._value(source, keys))
+        return merged
+
+
+def _mark(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1)
+
+
+def _entry_mark(key: yaml.Node, value: yaml.Node) -> Position:
+    """Where a mapping's entry stands: its value if that begins on the key's line, else its key."""
+    if value.start_mark.line == key.start_mark.line and isinstance(value, yaml.ScalarNode) and value.value:
+        return _mark(value.start_mark)
+    return _mark(key.start_mark)
+
+
+def _yaml_problem(path: Path, text: str, error: yaml.YAMLError) -> DocumentError:
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text[: error.position] if isinstance(error.position, int) else ""
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        return DocumentError(
+            path,
+            f"character U+{ord(text[len(before)]):04X} is not allowed in YAML; remove or escape it"
+            if len(before) < len(text)
+            else "a character is not allowed in YAML",
+            position=Position(before.count("\n") + 1, column),
+        )
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    if mark is None:
+        return DocumentError(path, f"is not YAML: {printable(problem)}")
+    lines = text.split("\n")
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    if line[mark.column : mark.column + 1] == "\t" or (
+        "\t" in line[: len(line) - len(line.lstrip())] and "token" in problem
+    ):
+        return DocumentError(
+            path, "a tab is used as indentation; YAML takes spaces only", position=_mark(mark)
+        )
+    context = getattr(error, "context", None)
+    told = f"{problem} ({context})" if context else problem
+    return DocumentError(path, f"is not YAML: {printable(told)}", position=_mark(mark))

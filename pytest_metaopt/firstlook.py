@@ -1,0 +1,80 @@
+"""First looks: how each check with a bootstrap came out before any bootstrap of the session ran.
+
+The campaign contract counts a check as bootstrapped where it did not hold at the first evaluation.
+One bootstrap mends several checks, so the first evaluation of all of them comes before the first
+bootstrap, whatever the order of the items and however many workers there are. The worker that comes first
+looks on behalf of all and leaves what it saw in a file that the others read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .collection import CheckItem
+from .evaluation import Failure
+
+
+class FirstLooks:
+    """What was seen at the first looks.
+
+    :param store: where the workers of a session share it; None: one process, nothing to share.
+    """
+
+    def __init__(self, store: Path | None) -> None:
+        self._store = store
+        self._failures: dict[str, Failure] = {}
+
+    def failure(self, item: CheckItem) -> Failure | None:
+        """Return why *item* did not hold at its first look; None where it held, or was not looked at."""
+        return self._failures.get(item.nodeid)
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """The node ids of the checks that did not hold."""
+        return frozenset(self._failures)
+
+    def load(self) -> bool:
+        """Read what another worker saw; return whether one has looked."""
+        if self._store is None or not self._store.exists():
+            return False
+        seen = json.loads(self._store.read_text(encoding="ascii"))
+        self._failures = {
+            nodeid: Failure(look["message"], look["remediation"], look["line"], look["column"])
+            for nodeid, look in seen.items()
+        }
+        return True
+
+    def take(self, items: Sequence[CheckItem]) -> None:
+        """Look at *items*, unless another worker has; to be called with the bootstrap lock held."""
+        if self.load():
+            return
+        for item, nextitem in _with_next(items):
+            item.take_first_look(nextitem)
+            if item.looked and item.look is not None:
+                self._failures[item.nodeid] = item.look
+        self._save()
+
+    def _save(self) -> None:
+        if self._store is None:
+            return
+        seen = {
+            nodeid: {
+                "message": failure.message,
+                "remediation": failure.remediation,
+                "line": failure.line,
+                "column": failure.column,
+            }
+            for nodeid, failure in self._failures.items()
+        }
+        unfinished = self._store.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(seen), encoding="ascii")
+        unfinished.replace(self._store)
+
+
+def _with_next(items: Sequence[CheckItem]) -> Iterator[tuple[CheckItem, CheckItem | None]]:
+    """Yield each item with the one behind it: fixtures that both use are not torn down in between."""
+    for index, item in enumerate(items):
+        yield item, items[index + 1] if index + 1 < len(items) else None

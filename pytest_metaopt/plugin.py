@@ -1,0 +1,60 @@
+"""The door: loaded in every pytest session, so it costs nothing until a document is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _pytest.config.argparsing import Parser
+
+
+def pytest_addoption(parser: Parser) -> None:
+    """Declare our options and ini keys."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that a conftest may implement."""
+    from . import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Make a document that was named by option an argument, so that its conftests are loaded first."""
+    named = early_config.known_args_namespace.metaopt_campaign
+    if named:
+        from . import arguments
+
+        arguments.add_documents(early_config, args)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers and, where a document is asked for, the hooks that do the work."""
+    for marker in (
+        "metaopt: a check of pytest-metaopt.",
+        "blocking: a check whose failure means that the campaign is not ready.",
+        "advisory: a check whose failure is told, but does not block.",
+    ):
+        config.addinivalue_line("markers", marker)
+    if options.asked_for(config):
+        from . import session
+
+        session.start(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Print the catalog, or refuse documents that are not there, before a session begins."""
+    if not options.asked_for(config):
+        return None
+    from . import arguments, catalog_page
+
+    missing = arguments.missing_documents(config)
+    if missing is not None:
+        return missing
+    return catalog_page.show(config) if config.option.metaopt_checks else None

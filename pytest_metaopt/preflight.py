@@ -1,0 +1,366 @@
+"""The state of one session: its settings, documents, catalog, plans and locks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import readiness
+from .collection import CheckItem, DocumentFile, shown
+from .documents.campaign import Campaign
+from .documents.document import Document, DocumentError
+from .documents.kinds import KINDS, Kind, recognised_kind
+from .firstlook import FirstLooks
+from .locks import LockUnavailableError, acquire, held, project_lock
+from .registry import Catalog, Check
+from .reporting import is_rerun
+from .text import did_you_mean, printable
+
+if TYPE_CHECKING:
+    from .options import Settings
+
+KEY = pytest.StashKey["Preflight"]()
+
+_STORE_NAME = "first-looks.json"
+
+
+class Preflight:
+    """What the hooks of a session share.
+
+    A session is one process, or with pytest-xdist a controller and its workers. The controller, or the
+    one process, is the *coordinator*: it sees every report, holds the project lock and writes the artifact.
+    Items are collected and run by the one process or by the workers.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.started = time.monotonic()
+        self.kinds = _named_kinds(settings)
+        self.roots = {path: project_root(path, settings.root) for path in self.kinds}
+        self.artifacts = {
+            path: settings.readiness or root / readiness.STATE_FOLDER / readiness.ARTIFACT_NAME
+            for path, root in self.roots.items()
+        }
+        self.ledger = readiness.Ledger()
+        self.interruption: str | None = None
+        self.malformed = False
+        self.verdicts: list[Verdict] = []
+        self._catalog: Catalog | None = None
+        self._documents: dict[Path, Document | DocumentError] = {}
+        self._planned: dict[Path, readiness.Plan] = {}
+        self._told: set[Path] = set()
+        self._coordination = ExitStack()
+        self._holding = False
+        self._shared = self._shared_folder()
+        self.first_looks = FirstLooks(self._shared / _STORE_NAME if self._shared else None)
+
+    # -- who is who ---------------------------------------------------------------------------
+
+    @property
+    def worker_input(self) -> dict[str, Any] | None:
+        """What the controller told this pytest-xdist worker; None in a controller or the one process."""
+        told: dict[str, Any] | None = getattr(self.config, "workerinput", None)
+        return told
+
+    @property
+    def coordinates(self) -> bool:
+        """Whether this process sees every report."""
+        return self.worker_input is None
+
+    @property
+    def distributes(self) -> bool:
+        """Whether this process is a pytest-xdist controller, which runs nothing itself."""
+        return bool(self.config.pluginmanager.hasplugin("dsession"))
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether checks are evaluated at all in this session."""
+        option = self.config.option
+        return not (option.collectonly or option.setuponly or option.setupplan)
+
+    def _shared_folder(self) -> Path | None:
+        if self.worker_input is not None:
+            told = self.worker_input.get("metaopt_shared")
+            return Path(told) if told else None
+        return None
+
+    def share_with_worker(self, workerinput: dict[str, Any]) -> None:
+        """Tell a worker that is about to start where first looks are shared."""
+        if self._shared is None:
+            self._shared = Path(tempfile.mkdtemp(prefix="pytest-metaopt-session-"))
+            self.first_looks = FirstLooks(self._shared / _STORE_NAME)
+        workerinput["metaopt_shared"] = str(self._shared)
+
+    # -- documents and checks -----------------------------------------------------------------
+
+    def document(self, path: Path, kind: Kind) -> Document:
+        """Return the parsed document, read once a process; raises its DocumentError again and again."""
+        if path not in self._documents:
+            try:
+                self._documents[path] = kind.load(path)
+            except DocumentError as error:
+                self._documents[path] = error
+        known = self._documents[path]
+        if isinstance(known, DocumentError):
+            raise known
+        return known
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every check that is known once the conftests of the documents are loaded."""
+        if self._catalog is None:
+            modules = [
+                plugin
+                for plugin in self.config.pluginmanager.get_plugins()
+                if isinstance(plugin, ModuleType) and not plugin.__name__.startswith("_pytest.")
+            ]
+            self._catalog = Catalog(
+                {name: kind.check_modules for name, kind in KINDS.items()},
+                modules,
+                advisory=self.settings.advisory,
+                blocking=self.settings.blocking,
+            )
+        return self._catalog
+
+    def validate_ids(self) -> None:
+        """Refuse settings that name a check that there is not.
+
+        :raises pytest.UsageError: naming the setting, the id and the nearest one.
+        """
+        ids = self.catalog.ids()
+        problems = [
+            f"{setting}: there is no check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
+            for setting, name in self.catalog.unknown_ids()
+        ]
+        if problems:
+            raise pytest.UsageError(*problems)
+
+    def checks(self, node: DocumentFile) -> dict[str, Check]:
+        """Return the checks of a document, by id, as its conftests leave them."""
+        checks = self.catalog.of_document(node.kind.name, node.path)
+        node.ihook.pytest_metaopt_modify_checks(config=self.config, document=node.document, checks=checks)
+        return checks
+
+    def plan(self, node: DocumentFile, items: Sequence[CheckItem]) -> None:
+        """Take note of everything that a document is asked, before anything is selected away."""
+        document = node.document
+        if not isinstance(document, Campaign):
+            return
+        asked = {item.check.id for item in items}
+        known = self.catalog.of_document(node.kind.name, node.path)
+        plan = readiness.Plan(
+            path=str(node.path),
+            shown=node.name_shown,
+            campaign_id=printable(document.id),
+            campaign_identity_hash=document.identity_hash,
+            runtime_config_hash=document.runtime_hash,
+            checks=tuple(
+                readiness.PlannedCheck(
+                    item.nodeid,
+                    item.check.id,
+                    item.check.severity,
+                    printable(item.subject.name) if item.subject else None,
+                )
+                for item in items
+            ),
+            turned_off=tuple(check_id for check_id in known if check_id not in asked),
+        )
+        self._planned[node.path] = plan
+        if self.coordinates:
+            self.ledger.add_plan(plan)
+
+    def plan_to_tell(self, path: Path) -> dict[str, Any] | None:
+        """Return the plan of the document at *path* the first time that this worker is asked for it."""
+        if self.coordinates or path in self._told or path not in self._planned:
+            return None
+        self._told.add(path)
+        return self._planned[path].to_json()
+
+    # -- locks and first looks ----------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Keep other sessions on these projects out until the bootstraps of this one are done.
+
+        :raises pytest.Exit: another session does not end.
+        """
+        if not (self.coordinates and self.evaluates and self.settings.bootstrap and self.roots):
+            return
+        with _lock_or_exit():
+            for root in sorted(set(self.roots.values())):
+                lock = project_lock(root, "session")
+                acquire(lock, self._notify)
+                self._coordination.callback(lock.release)
+        self._holding = True
+
+    def take_first_looks(self, session: pytest.Session) -> None:
+        """Evaluate every selected check that has a bootstrap, before any bootstrap runs."""
+        stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
+        if self.distributes or stopped or not (self.evaluates and self.settings.bootstrap):
+            return
+        items = [item for item in session.items if isinstance(item, CheckItem) and item.check.bootstrap]
+        roots = {self.roots[item.path] for item in items}
+        with _lock_or_exit(), held(project_lock(root, "bootstrap") for root in roots):
+            self.first_looks.take(items)
+        self._let_go_if_done()
+
+    @contextmanager
+    def bootstrap_lock(self, path: Path) -> Iterator[None]:
+        """Hold the lock under which one process at a time runs bootstraps in a project."""
+        with held([project_lock(self.roots[path], "bootstrap")]):
+            yield
+
+    def _notify(self, sentence: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"metaopt: {sentence}")
+
+    def _let_go_if_done(self) -> None:
+        """Release the project lock once no check of this session may still run a bootstrap."""
+        if not self._holding:
+            return
+        if self.distributes and not self.first_looks.load():
+            return
+        if self.first_looks.pending.issubset(self.ledger.results):
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Release the project lock, if it is held."""
+        self._holding = False
+        self._coordination.close()
+
+    # -- results ------------------------------------------------------------------------------
+
+    def record(self, report: pytest.TestReport) -> None:
+        """Take note of a report; it may come from a worker."""
+        plan = getattr(report, "metaopt_plan", None)
+        if plan is not None:
+            self.ledger.add_plan(readiness.Plan.from_json(plan))
+        payload = getattr(report, "metaopt", None)
+        if payload is not None and not is_rerun(report):
+            self.ledger.add_result(report.nodeid, payload)
+            self._let_go_if_done()
+
+    def record_collection_failure(self, nodeid: str) -> None:
+        """Take note that the collector with *nodeid* could not be collected: it may be a document."""
+        base = self.config.rootpath
+        if any((base / nodeid) == path for path in self.kinds):
+            self.malformed = True
+
+    def conclude(self, exitstatus: int) -> None:
+        """Judge every campaign and write the artifacts; ``verdicts`` says how that went."""
+        self.let_go()
+        if self.coordinates and self.evaluates:
+            interruption = self.interruption or _interruption(exitstatus)
+            seconds = time.monotonic() - self.started
+            for path in self.kinds:
+                plan = self.ledger.plans.get(str(path))
+                if plan is None:
+                    continue
+                verdict = readiness.judge(self.ledger, plan, seconds=seconds, interruption=interruption)
+                self.verdicts.append(self._write(path, verdict))
+                self.config.hook.pytest_metaopt_readiness(
+                    config=self.config, readiness=self.verdicts[-1].to_json()
+                )
+        if self.coordinates and self._shared is not None:
+            shutil.rmtree(self._shared, ignore_errors=True)
+
+    def _write(self, path: Path, verdict: readiness.Readiness) -> Verdict:
+        artifact_path = self.artifacts[path]
+        place = shown(artifact_path, self.config)
+        if verdict.status == "INCOMPLETE":
+            return Verdict(verdict, artifact_path, place, written=False, note=None)
+        root = self.roots[path] if self.settings.readiness is None else None
+        try:
+            with held([project_lock(self.roots[path], "artifact")]):
+                readiness.write_artifact(verdict.artifact, artifact_path, root=root)
+        except (readiness.NotWrittenError, LockUnavailableError) as error:
+            return Verdict(verdict, artifact_path, place, written=False, note=str(error))
+        return Verdict(verdict, artifact_path, place, written=True, note=None)
+
+
+class Verdict:
+    """A campaign's readiness, and what became of the artifact.
+
+    :param place: the artifact's path as people see it.
+    :param note: why the artifact could not be written, else None.
+    """
+
+    def __init__(
+        self, readiness: readiness.Readiness, path: Path, place: str, *, written: bool, note: str | None
+    ) -> None:
+        self.readiness = readiness
+        self.path = path
+        self.place = place
+        self.written = written
+        self.note = note
+
+    @property
+    def status(self) -> str:
+        """READY, FAILED or INCOMPLETE."""
+        return self.readiness.status
+
+    def previous(self) -> str | None:
+        """Return the status that an artifact from before this session has; None where there is none."""
+        try:
+            known = json.loads(self.path.read_text(encoding="utf-8"))
+            return f"{known['status']} of {known['emitted_at']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values, for hooks and the JSON report."""
+        return {
+            **self.readiness.artifact,
+            "campaign_path": self.readiness.plan.path,
+            "artifact_path": str(self.path),
+            "complete": self.readiness.complete,
+            "written": self.written,
+            "note": self.note or self.readiness.why_incomplete,
+        }
+
+
+def project_root(path: Path, given: Path | None) -> Path:
+    """Return the project root of the document at *path*: *given*, or found by looking upwards from it."""
+    if given is not None:
+        return given
+    for folder in path.parents:
+        if os.path.lexists(folder / readiness.STATE_FOLDER) or os.path.lexists(folder / ".git"):
+            return folder
+    return path.parent
+
+
+def _named_kinds(settings: Settings) -> dict[Path, Kind]:
+    kinds = dict.fromkeys(settings.campaigns, KINDS["campaign"])
+    for path in settings.paths:
+        if path not in kinds and (kind := recognised_kind(path)) is not None:
+            kinds[path] = kind
+    return kinds
+
+
+def _interruption(exitstatus: int) -> str | None:
+    if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        return None
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        return "the session was interrupted"
+    if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+        return "the session ended in an internal error"
+    return f"the session ended with exit status {exitstatus}"
+
+
+@contextmanager
+def _lock_or_exit() -> Iterator[None]:
+    try:
+        yield
+    except LockUnavailableError as error:
+        pytest.exit(f"metaopt: {error}", returncode=int(pytest.ExitCode.TESTS_FAILED))

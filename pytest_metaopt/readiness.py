@@ -1,0 +1,314 @@
+"""The verdict over a campaign, and the only place that writes it.
+
+Source: the campaign contract, "The readiness artifact". An incomplete look can lower readiness, never
+raise it: READY is written only where every blocking check of the full plan was evaluated and held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+STATE_FOLDER = ".ml-metaopt"
+ARTIFACT_NAME = "preflight-readiness.json"
+
+Status = Literal["READY", "FAILED", "INCOMPLETE"]
+
+_SEVEREST_FIRST = ("failed", "warning", "bootstrapped", "passed", "skipped")
+
+
+@dataclass(frozen=True)
+class PlannedCheck:
+    """A check of a campaign's full plan, before anything was selected away."""
+
+    nodeid: str
+    check_id: str
+    severity: str
+    subject: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The check as people name it: its id, with the subject where there are many."""
+        return f"{self.check_id}-{self.subject}" if self.subject else self.check_id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a campaign would be asked, and what the artifact says of the campaign."""
+
+    path: str
+    shown: str
+    campaign_id: str
+    campaign_identity_hash: str
+    runtime_config_hash: str
+    checks: tuple[PlannedCheck, ...]
+    turned_off: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values; :meth:`from_json` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """Return the plan that :meth:`to_json` made *data* of."""
+        checks = tuple(PlannedCheck(**check) for check in data["checks"])
+        return cls(**{**data, "checks": checks, "turned_off": tuple(data["turned_off"])})
+
+
+@dataclass
+class Ledger:
+    """What the process that sees all reports knows: the plans, and how each check came out.
+
+    :param plans: by the document's path. Workers that read different contents end up in ``conflicts``.
+    :param results: the payload of the reports, by node id.
+    """
+
+    plans: dict[str, Plan] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    conflicts: set[str] = field(default_factory=set)
+
+    def add_plan(self, plan: Plan) -> None:
+        """Take note of a campaign's plan; a second one from another worker must be the same."""
+        known = self.plans.setdefault(plan.path, plan)
+        if known != plan:
+            self.conflicts.add(plan.path)
+
+    def add_result(self, nodeid: str, payload: dict[str, Any]) -> None:
+        """Take note of an outcome; of several for one check the worst counts."""
+        known = self.results.get(nodeid)
+        if known is None or _rank(payload) < _rank(known):
+            self.results[nodeid] = payload
+
+
+def _rank(payload: Mapping[str, Any]) -> int:
+    return _SEVEREST_FIRST.index(payload["outcome"])
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a session found out about a campaign.
+
+    :param status: READY, FAILED, or INCOMPLETE where a partial look found nothing wrong.
+    :param artifact: the fields of the readiness artifact.
+    :param unevaluated: the blocking checks that were not evaluated.
+    :param changes: what bootstraps changed.
+    :param interruption: why the session as a whole can't be trusted, None where it can.
+    """
+
+    plan: Plan
+    status: Status
+    artifact: dict[str, Any]
+    unevaluated: tuple[str, ...]
+    changes: tuple[str, ...]
+    interruption: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Every blocking check was evaluated, in a session that came to its end."""
+        return not self.unevaluated and self.interruption is None
+
+    @property
+    def why_incomplete(self) -> str | None:
+        """A sentence that says what was not looked at."""
+        if self.interruption is not None:
+            return self.interruption
+        if not self.unevaluated:
+            return None
+        blocking = sum(check.severity == "blocking" for check in self.plan.checks)
+        return (
+            f"{len(self.unevaluated)} of {blocking} blocking checks were not evaluated:"
+            f" {_enumeration(self.unevaluated)}"
+        )
+
+
+def judge(ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | None) -> Readiness:
+    """Return what *ledger* says about the campaign of *plan*.
+
+    :param seconds: how long the session took.
+    :param interruption: why the session did not come to its end, None where it did.
+    """
+    results = [(check, ledger.results.get(check.nodeid)) for check in plan.checks]
+    unevaluated = tuple(
+        check.label for check, result in results if result is None and check.severity == "blocking"
+    )
+    if plan.path in ledger.conflicts:
+        interruption = "the file or its checks changed while it was looked at"
+    evaluated = [(check, result) for check, result in results if result is not None]
+    failed = [(check, result) for check, result in evaluated if result["outcome"] == "failed"]
+    held: Status = "INCOMPLETE" if unevaluated or interruption else "READY"
+    status: Status = "FAILED" if failed else held
+    changes = tuple(dict.fromkeys(change for _, result in evaluated for change in result["changes"]))
+    return Readiness(
+        plan=plan,
+        status=status,
+        artifact=_artifact(plan, status, evaluated, failed, changes, seconds),
+        unevaluated=unevaluated,
+        changes=changes,
+        interruption=interruption,
+    )
+
+
+_Evaluated = Sequence[tuple[PlannedCheck, dict[str, Any]]]
+
+
+def _artifact(
+    plan: Plan,
+    status: Status,
+    evaluated: _Evaluated,
+    failed: _Evaluated,
+    changes: Sequence[str],
+    seconds: float,
+) -> dict[str, Any]:
+    def count(word: str) -> int:
+        return sum(result["outcome"] == word for _, result in evaluated)
+
+    counts = {
+        "passed": count("passed"),
+        "failed": count("failed"),
+        "bootstrapped": count("bootstrapped"),
+        "warnings": count("warning"),
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": status,
+        "campaign_id": plan.campaign_id,
+        "campaign_identity_hash": plan.campaign_identity_hash,
+        "runtime_config_hash": plan.runtime_config_hash,
+        "emitted_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "preflight_duration_seconds": round(seconds, 3),
+        "checks_summary": {"total": sum(counts.values()), **counts},
+        "failures": [
+            {
+                "check_id": check.label,
+                "category": result["group"],
+                "message": result["message"],
+                "remediation": result["remediation"],
+            }
+            for check, result in failed
+        ],
+        "next_action": _next_action(status, failed),
+        "diagnostics": _diagnostics(plan, evaluated, changes),
+        "checks": [
+            {
+                "id": check.check_id,
+                "subject": check.subject,
+                "category": result["group"],
+                "severity": result["severity"],
+                "outcome": result["outcome"],
+                "message": result["message"],
+                "remediation": result["remediation"] if result["outcome"] in {"failed", "warning"} else None,
+                "seconds": result["seconds"],
+            }
+            for check, result in evaluated
+        ],
+    }
+
+
+def _next_action(status: Status, failed: _Evaluated) -> str:
+    if not failed:
+        return "proceed" if status == "READY" else "Run the preflight without leaving blocking checks out."
+    todo = "; ".join(
+        f"{check.label}: {(result['remediation'] or result['message']).rstrip('.')}"
+        for check, result in failed
+    )
+    ids = ", ".join(check.label for check, _ in failed)
+    return f"Fix {len(failed)} failure(s): [{ids}]. {todo}. Then run the preflight again."
+
+
+def _diagnostics(plan: Plan, evaluated: _Evaluated, changes: Sequence[str]) -> str | None:
+    lines = [f"bootstrap: {change}" for change in changes]
+    for check, result in evaluated:
+        if result["outcome"] == "warning":
+            lines.append(f"warning: {check.label}: {result['message']}")
+            if result["remediation"]:
+                lines.append(f"guidance: {check.label}: {result['remediation']}")
+    lines += [f"turned off by the project: {check_id}" for check_id in plan.turned_off]
+    return "\n".join(lines) or None
+
+
+def _enumeration(names: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+class NotWrittenError(Exception):
+    """The artifact could not be written; ``str()`` of it says why and what to do."""
+
+
+def write_artifact(artifact: Mapping[str, Any], path: Path, *, root: Path | None) -> None:
+    """Write *artifact* to *path* so that a reader sees the old file or the whole new one, never a part.
+
+    To be called with the project's lock held.
+
+    :param root: the project root that the file's folder must lie in; the folder is not made, since whether
+        it is there is a check of its own. None: the user named *path*, and its folder is made.
+    :raises NotWrittenError: it can't be written; what was there is as it was.
+    """
+    folder = path.parent
+    try:
+        if root is None:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            _require_inside(folder, root)
+        if path.is_dir():
+            raise NotWrittenError(f"{path} is a directory; remove it")
+        _remove_leftovers(folder, path.name)
+        _replace(path, json.dumps(artifact, indent=2, ensure_ascii=True) + "\n")
+    except OSError as error:
+        raise NotWrittenError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+def _require_inside(folder: Path, root: Path) -> None:
+    real = Path(os.path.realpath(folder))
+    if not real.is_dir():
+        raise NotWrittenError(
+            f"{folder} is no directory; make it (without --metaopt-no-bootstrap, check R1 does)"
+        )
+    if not real.is_relative_to(os.path.realpath(root)):
+        raise NotWrittenError(f"{folder} leads out of the project root {root}; replace the link")
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what a killed session left unfinished; the lock says that nobody is writing now."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            leftover.unlink()
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(descriptor, _mode(path))
+            os.fsync(descriptor)
+        Path(unfinished).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(unfinished).unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of the file at *path*, or the one that a new file gets."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask

@@ -1,0 +1,122 @@
+"""An outcome becomes what pytest, JUnit and the JSON report show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .compat import Skipped
+from .evaluation import Failure, Outcome
+from .text import one_line, printable, wrapped
+
+if TYPE_CHECKING:
+    from .collection import CheckItem
+
+PROPERTIES = ("check_id", "group", "severity", "outcome", "remediation", "bootstrap")
+"""The properties of a test case in JUnit."""
+
+
+def failure_text(place: str, check_id: str, failure: Failure) -> str:
+    """Return a failure for people: where, which check, what is wrong, and how to mend it."""
+    if failure.line:
+        place += f":{failure.line}"
+    first, *rest = failure.message.splitlines() or [""]
+    paragraphs = [f"{place}: {check_id}: {first}", *(f"  {line}" for line in rest)]
+    if failure.remediation:
+        paragraphs.append(f"  fix: {one_line(failure.remediation)}")
+    return "\n".join(wrapped(paragraph) for paragraph in paragraphs)
+
+
+def summary_line(failure: Failure) -> str:
+    """Return a failure as one line: what is wrong, then how to mend it."""
+    message = one_line(failure.message)
+    if not failure.remediation:
+        return message
+    return f"{message.rstrip('.')}. Fix: {one_line(failure.remediation)}"
+
+
+def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
+    """Give *item* the outcome that its fixtures, not its evaluation, brought about."""
+    excinfo = call.excinfo
+    if excinfo is None or isinstance(excinfo.value, Skipped):
+        return
+    evaluated = call.when == "call" and item.outcome is not None
+    if evaluated or isinstance(excinfo.value, pytest.exit.Exception | KeyboardInterrupt):
+        return
+    doing = {"setup": "set up", "call": "ask", "teardown": "clean up after"}[call.when]
+    problem = one_line(printable(excinfo.exconly(tryshort=True)))
+    failure = Failure(f"could not {doing} the check: {problem}", item.check.remediation, crash=True)
+    item.outcome = Outcome("warning" if item.check.severity == "advisory" else "failed", failure)
+
+
+def complete(item: CheckItem, report: pytest.TestReport) -> None:
+    """Put the outcome of *item* on *report*, for every reporter and for the process that counts."""
+    item.seconds += report.duration
+    outcome = item.outcome
+    if outcome is None:
+        return
+    if outcome.word == "warning" and report.outcome != "passed":
+        report.outcome = "skipped"
+        assert outcome.failure is not None  # noqa: S101 - a warning has a reason
+        line = outcome.failure.line or 1
+        report.longrepr = (item.parent.name_shown, line, f"Skipped: {summary_line(outcome.failure)}")
+    report.user_properties = [*_other_properties(report), *_properties(item.check, outcome)]
+    report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
+
+
+def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:
+    """Return category, letter and word of a report, where ours differ from pytest's."""
+    payload = getattr(report, "metaopt", None)
+    if payload is None or report.failed or is_rerun(report) or hasattr(report, "wasxfail"):
+        return None
+    if payload["outcome"] == "bootstrapped" and report.when == "call":
+        return "bootstrapped", "B", ("BOOTSTRAPPED", {"green": True})
+    if payload["outcome"] == "warning" and report.skipped:
+        return "advisory", "A", ("ADVISORY", {"yellow": True})
+    return None
+
+
+def is_rerun(report: pytest.CollectReport | pytest.TestReport) -> bool:
+    """Tell whether pytest-rerunfailures will run the item again, so that this report does not count."""
+    outcome: str = report.outcome
+    return outcome == "rerun"
+
+
+def metadata(item: CheckItem) -> dict[str, Any]:
+    """Return what the JSON report holds of *item* under ``metadata``; empty before it is evaluated."""
+    outcome = item.outcome
+    if outcome is None:
+        return {}
+    payload = _payload(item, outcome)
+    del payload["document"]
+    return {"metaopt": payload}
+
+
+def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome as plain values, which survive the way from a worker to its controller."""
+    failure = outcome.failure
+    return {
+        "document": str(item.path),
+        "check_id": item.check.id,
+        "group": item.check.group,
+        "severity": item.check.severity,
+        "subject": printable(item.subject.name) if item.subject else None,
+        "outcome": outcome.word,
+        "message": failure.message if failure else outcome.reason,
+        "remediation": failure.remediation if failure else printable(item.check.remediation),
+        "line": failure.line if failure else None,
+        "bootstrap": item.check.bootstrap,
+        "changes": list(outcome.changes),
+        "seconds": round(item.seconds, 6),
+    }
+
+
+def _properties(check: Any, outcome: Outcome) -> list[tuple[str, object]]:
+    remediation = outcome.failure.remediation if outcome.failure else printable(check.remediation)
+    values = (check.id, check.group, check.severity, outcome.word, remediation, check.bootstrap or "")
+    return list(zip(PROPERTIES, values, strict=True))
+
+
+def _other_properties(report: pytest.TestReport) -> list[tuple[str, object]]:
+    return [entry for entry in report.user_properties if entry[0] not in PROPERTIES]

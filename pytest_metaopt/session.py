@@ -1,0 +1,177 @@
+"""The hooks of a session that a document was named in; each hands on to the room that does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import bootstraps, compat, fixtures, reporting, terminal
+from .collection import CheckItem, DocumentFile, shown
+from .options import read_settings
+from .preflight import KEY, Preflight
+
+
+def start(config: pytest.Config) -> None:
+    """Begin the work of the plugin in this session, unless no document was named after all.
+
+    :raises pytest.UsageError: the command line or the ini file asks for what can't be done.
+    """
+    preflight = Preflight(config, read_settings(config))
+    if not preflight.kinds and not config.option.metaopt_checks:
+        return
+    _require_assertions()
+    _require_separate_artifacts(preflight)
+    config.stash[KEY] = preflight
+    for plugin in (fixtures, bootstraps):
+        config.pluginmanager.register(plugin)
+    config.pluginmanager.register(Hooks(preflight), "metaopt-session")
+
+
+def _require_assertions() -> None:
+    if not __debug__:
+        raise pytest.UsageError(
+            "python -O removes assert statements, so every check would hold;"
+            " run without -O and without PYTHONOPTIMIZE"
+        )
+
+
+def _require_separate_artifacts(preflight: Preflight) -> None:
+    writers: dict[Path, Path] = {}
+    for path, artifact in preflight.artifacts.items():
+        other = writers.setdefault(artifact.resolve(), path)
+        if other != path:
+            raise pytest.UsageError(
+                f"{shown(other, preflight.config)} and {shown(path, preflight.config)} would both write"
+                f" {shown(artifact, preflight.config)}; run them one at a time, or with roots of their own"
+            )
+
+
+class Hooks:
+    """pytest's hooks, as far as documents are concerned."""
+
+    def __init__(self, preflight: Preflight) -> None:
+        self.preflight = preflight
+        self.config = preflight.config
+
+    def pytest_report_header(self) -> list[str]:
+        """Say which documents are looked at, and where the verdict will be."""
+        off = "" if self.preflight.settings.bootstrap else " (bootstraps off)"
+        return [
+            f"metaopt: {shown(path, self.config)} -> {shown(artifact, self.config)}{off}"
+            for path, artifact in self.preflight.artifacts.items()
+        ]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Refuse settings that make no sense, and keep other sessions on the project out."""
+        if self.preflight.coordinates:
+            self.preflight.validate_ids()
+        self.preflight.begin()
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> DocumentFile | None:
+        """Collect a document that was named; a file that nobody named is left alone."""
+        kind = self.preflight.kinds.get(file_path)
+        if kind is None:
+            return None
+        node: DocumentFile = DocumentFile.from_parent(
+            parent, path=file_path, preflight=self.preflight, kind=kind
+        )
+        return node
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take note of a document that could not be read, here or by a worker."""
+        if report.failed:
+            self.preflight.record_collection_failure(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Look first at everything that a bootstrap may change."""
+        self.preflight.take_first_looks(session)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the outcome of a check on its report."""
+        if isinstance(item, CheckItem) and not item.looking:
+            reporting.settle(item, call)
+        report = yield
+        if isinstance(item, CheckItem) and not item.looking:
+            reporting.complete(item, report)
+            plan = self.preflight.plan_to_tell(item.path)
+            if plan is not None:
+                report.metaopt_plan = plan  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of an outcome, in the process that sees them all."""
+        if self.preflight.coordinates:
+            self.preflight.record(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """Show BOOTSTRAPPED and ADVISORY."""
+        return reporting.status(report)
+
+    def pytest_internalerror(self) -> None:
+        """Take note that the session has no end that a verdict could be based on."""
+        self.preflight.interruption = "the session ended in an internal error"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Write the artifacts before any other report, which may tell of them."""
+        self.preflight.conclude(int(session.exitstatus))
+        verdicts = self.preflight.verdicts
+        broken = any(verdict.note is not None or verdict.status == "FAILED" for verdict in verdicts)
+        if broken and session.exitstatus == pytest.ExitCode.OK:
+            # An xfail mark, or an artifact that could not be written, does not look like success.
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.preflight.malformed and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
+            # pytest-xdist ends with 1 where pytest ends with 2.
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        for verdict in verdicts:
+            name = "readiness" if len(verdicts) == 1 else f"readiness:{verdict.readiness.plan.shown}"
+            compat.add_suite_property(self.config, name, verdict.status)
+        return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Close with the verdict and what to do."""
+        terminal.show_verdicts(terminalreporter, self.preflight)
+
+    def pytest_unconfigure(self) -> None:
+        """Let other sessions on the project in, however this one ended."""
+        self.preflight.let_go()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a new worker where first looks are shared (pytest-xdist)."""
+        self.preflight.share_with_worker(node.workerinput)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002 - names are the hook's
+        """Take note of a worker that crashed and left something not looked at (pytest-xdist)."""
+        if error:
+            self.preflight.interruption = "a worker crashed"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_runtest_metadata(self, item: pytest.Item) -> dict[str, Any]:
+        """Return what is known of a check, for its metadata (pytest-json-report)."""
+        return reporting.metadata(item) if isinstance(item, CheckItem) else {}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
+        """Add the readiness at top level (pytest-json-report)."""
+        found = [verdict.to_json() for verdict in self.preflight.verdicts]
+        if len(found) == 1:
+            json_report["readiness"] = found[0]
+        elif found:
+            worst = next(
+                status
+                for status in ("FAILED", "INCOMPLETE", "READY")
+                if any(entry["status"] == status for entry in found)
+            )
+            json_report["readiness"] = {"status": worst, "campaigns": found}

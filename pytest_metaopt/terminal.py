@@ -1,0 +1,103 @@
+"""The closing section of the terminal: the verdict, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .text import wrapped
+
+if TYPE_CHECKING:
+    import pytest
+
+    from .preflight import Preflight, Verdict
+
+_COLOURS = {"READY": "green", "FAILED": "red", "INCOMPLETE": "yellow"}
+_COUNTED = ("passed", "bootstrapped", "warnings", "failed")
+_SHOWN = {"warnings": "advisory"}
+
+
+def show_verdicts(reporter: pytest.TerminalReporter, preflight: Preflight) -> None:
+    """Print the closing section: in full, as one line a campaign with ``-q``, not at all with ``-qq``."""
+    verdicts = preflight.verdicts
+    if not verdicts:
+        return
+    if reporter.verbosity >= 0:
+        reporter.write_sep("=", "preflight readiness")
+    for index, verdict in enumerate(verdicts):
+        if reporter.verbosity >= 0:
+            if index:
+                reporter.write_line("")
+            _Page(reporter).show(verdict)
+        elif reporter.verbosity == -1:
+            reporter.ensure_newline()
+            _headline(reporter, verdict)
+        if verdict.note is not None:
+            text = f"ERROR: the readiness artifact was not written: {verdict.note}"
+            _Page(reporter).paragraph(text, red=True, bold=True)
+
+
+def _headline(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
+    reporter.write(f"{verdict.readiness.plan.shown}: ")
+    reporter.write(verdict.status, bold=True, **{_COLOURS[verdict.status]: True})
+    reporter.write(f" ({counts(verdict)})\n")
+
+
+def counts(verdict: Verdict) -> str:
+    """Return the counts of a verdict as a phrase: ``9 checks: 3 passed, 6 bootstrapped``."""
+    summary = verdict.readiness.artifact["checks_summary"]
+    told = [f"{summary[name]} {_SHOWN.get(name, name)}" for name in _COUNTED if summary[name]]
+    total = summary["total"]
+    return f"{total} check{'' if total == 1 else 's'}{': ' if told else ''}{', '.join(told)}"
+
+
+class _Page:
+    """Lines wrapped at the width of the terminal."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self.reporter = reporter
+        self.width = max(40, min(reporter._screen_width, 100))  # noqa: SLF001
+
+    def paragraph(self, text: str, *, first: str = "", rest: str = "", **markup: bool) -> None:
+        for line in wrapped(text, width=self.width, first=first, rest=rest).splitlines():
+            self.reporter.write_line(line, **markup)
+
+    def show(self, verdict: Verdict) -> None:
+        _headline(self.reporter, verdict)
+        readiness = verdict.readiness
+        failures = readiness.artifact["failures"]
+        if failures:
+            self.reporter.write_line("")
+            self.reporter.write_line("to do:", bold=True)
+        for number, failure in enumerate(failures, start=1):
+            self._finding(f"{number:>3}. ", failure["check_id"], failure["message"], failure["remediation"])
+        advice = [check for check in readiness.artifact["checks"] if check["outcome"] == "warning"]
+        if advice:
+            self.reporter.write_line("")
+            self.reporter.write_line("advisory (does not block):", bold=True)
+        for check in advice:
+            label = f"{check['id']}-{check['subject']}" if check["subject"] else check["id"]
+            self._finding("  -  ", label, check["message"], check["remediation"])
+        if readiness.changes:
+            self.reporter.write_line("")
+            self.reporter.write_line("bootstraps changed:", bold=True)
+        for change in readiness.changes:
+            self.paragraph(change, first="  -  ", rest="     ")
+        self.reporter.write_line("")
+        self._artifact(verdict)
+
+    def _finding(self, bullet: str, label: str, message: str, remediation: str) -> None:
+        first, *rest = message.splitlines() or [""]
+        self.paragraph(f"{label}: {first}", first=bullet, rest="     ")
+        for line in rest:
+            self.paragraph(line, first="     ", rest="     ")
+        if remediation:
+            self.paragraph(remediation, first="     -> ", rest="        ")
+
+    def _artifact(self, verdict: Verdict) -> None:
+        if verdict.written:
+            self.reporter.write_line(f"artifact: {verdict.place}")
+        elif verdict.status == "INCOMPLETE":
+            previous = verdict.previous()
+            left = f"left as it was ({previous})" if previous else "not written"
+            self.paragraph(f"artifact: {left}, since this was not a full look:")
+            self.paragraph(f"{verdict.readiness.why_incomplete}.", first="  ", rest="  ")

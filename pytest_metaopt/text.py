@@ -1,0 +1,75 @@
+"""Words for people: text made safe to print, and the nearest name to a typo."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Iterable
+
+
+def printable(text: str) -> str:
+    r"""Return *text* with every character escaped that a terminal or a UTF-8 file can't take.
+
+    Control characters (ESC among them) and lone surrogates become ``\xNN`` or ``\uNNNN``; newlines
+    stay. A value from a file that nobody has looked at can so never steer a terminal.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(text: str) -> str:
+    """Return *text* with each run of white space, newlines included, as one space."""
+    return " ".join(text.split())
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the member of *known* that *name* is most likely a typo of, or None."""
+    candidates = list(known)
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    if name.lower() in lowered:
+        return lowered[name.lower()]
+    found = difflib.get_close_matches(name, candidates, n=1)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"``, or an empty string where nothing is near."""
+    found = nearest(name, known)
+    return f"; did you mean {found!r}?" if found is not None else ""
+
+
+def described(value: object) -> str:
+    """Say in two or three words what kind of YAML value *value* is, without showing it.
+
+    The value itself stays out of the sentence, since it may hold a secret.
+    """
+    if value is None:
+        return "empty (null)"
+    if isinstance(value, bool):
+        return f"a boolean ({str(value).lower()})"
+    if isinstance(value, str):
+        return "an empty string" if not value.strip() else "a string"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, tuple | list):
+        return "a list"
+    if hasattr(value, "items"):
+        return "a mapping"
+    return f"a {type(value).__name__}"
+
+
+def wrapped(paragraph: str, *, width: int = 79, first: str = "", rest: str = "    ") -> str:
+    """Return *paragraph* in lines of at most *width* columns; words (paths, commands) stay whole."""
+    return textwrap.fill(
+        paragraph,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
