@@ -64,8 +64,10 @@ def _make_directories(root: Path, wanted: list[Path]) -> list[str]:
     made: list[Path] = []
     try:
         for path in wanted:
-            below = [folder for folder in (path, *path.parents) if folder != root and root in folder.parents]
-            made.extend(folder for folder in reversed(below) if _make_directory(root, folder))
+            below = [folder for folder in (path, *path.parents) if root in folder.parents]
+            for folder in reversed(below):
+                if _make_directory(root, folder):
+                    made.append(folder)  # noqa: PERF401 - what is made so far must be known when one fails
     except BootstrapError:
         for folder in reversed(made):
             folder.rmdir()

@@ -1,0 +1,122 @@
+"""What the tests share: a project with a campaign, and pytest run in it as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CAMPAIGN = """\
+campaign:
+  name: demo
+project:
+  repo: .
+  smoke_test_command: python train.py --smoke
+wandb:
+  entity: me
+  project: demo
+compute:
+  provider: local
+  accelerator: A100:1
+  num_sweep_agents: 1
+  max_budget_usd: 1
+objective:
+  metric: val/accuracy
+  direction: maximize
+  improvement_threshold: 0.01
+proposal_policy:
+  current_target: 3
+stop_conditions:
+  max_iterations: 5
+  max_no_improve_iterations: 2
+"""
+"""A campaign that every built-in check is content with. ``project.repo`` is on line 4, the command on 5."""
+
+CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
+
+
+class Project:
+    """A git repository with a campaign, and the ways to look at what pytest did in it."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self.campaign = self.path / CAMPAIGN_NAME
+        self.campaign.write_text(CAMPAIGN)
+        (self.path / ".git").mkdir()
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file below the project and return its path."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace a part of the campaign, which must be there."""
+        text = self.campaign.read_text()
+        assert old in text
+        self.campaign.write_text(text.replace(old, new))
+
+    def pytest(self, *arguments: str | Path) -> pytest.RunResult:
+        """Run pytest in a process of its own, with just the arguments given."""
+        return self.pytester.runpytest_subprocess(*arguments)
+
+    def preflight(self, *arguments: str | Path) -> pytest.RunResult:
+        """Run pytest on the campaign, named by option."""
+        return self.pytest("--metaopt-campaign", CAMPAIGN_NAME, *arguments)
+
+    def command(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m pytest_metaopt`` and return what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "pytest_metaopt", *map(str, arguments)],
+            cwd=cwd or self.path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+
+    @property
+    def artifact_path(self) -> Path:
+        return self.path / ".ml-metaopt" / "preflight-readiness.json"
+
+    def artifact(self) -> dict[str, Any]:
+        """Return the readiness artifact; fails where there is none."""
+        found: dict[str, Any] = json.loads(self.artifact_path.read_text())
+        return found
+
+    def tree(self) -> dict[str, bytes | None]:
+        """Return every file and folder below the project (None for a folder), pytest's own caches aside."""
+        return {
+            str(path.relative_to(self.path)): path.read_bytes() if path.is_file() else None
+            for path in sorted(self.path.rglob("*"))
+            if not {".pytest_cache", "__pycache__"} & set(path.relative_to(self.path).parts)
+        }
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A new project; sessions in it inherit neither our ini file nor our environment's options."""
+    for name in [name for name in os.environ if name.startswith(("PYTEST_", "METAOPT_", "COV_CORE_"))]:
+        if name not in {"PYTEST_CURRENT_TEST", "PYTEST_VERSION"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    return Project(pytester)
+
+
+@pytest.fixture
+def git() -> str:
+    """The git command; skips where there is none."""
+    found = shutil.which("git")
+    if found is None:
+        pytest.skip("git is not installed")
+    return found
