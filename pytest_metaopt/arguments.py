@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .options import named_campaigns
+from .settings import named_campaigns
 from .text import did_you_mean
 
 

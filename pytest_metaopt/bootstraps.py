@@ -72,7 +72,14 @@ def _make_directories(root: Path, wanted: list[Path]) -> list[str]:
         for folder in reversed(made):
             folder.rmdir()
         raise
-    return [f"made {folder.relative_to(root)}/" for folder in made]
+    return _told(root, made)
+
+
+def _told(root: Path, made: list[Path]) -> list[str]:
+    state_folder = root / STATE_FOLDER
+    told = [f"made {STATE_FOLDER}/"] if state_folder in made else []
+    below = [f"{folder.relative_to(state_folder)}/" for folder in made if folder != state_folder]
+    return [*told, f"made in {STATE_FOLDER}/: {', '.join(below)}"] if below else told
 
 
 def _make_directory(root: Path, path: Path) -> bool:

@@ -27,7 +27,7 @@ from .reporting import is_rerun
 from .text import did_you_mean, printable
 
 if TYPE_CHECKING:
-    from .options import Settings
+    from .settings import Settings
 
 KEY = pytest.StashKey["Preflight"]()
 

@@ -205,6 +205,7 @@ def _artifact(
                 "severity": result["severity"],
                 "outcome": result["outcome"],
                 "message": result["message"],
+                "line": result["line"],
                 "remediation": result["remediation"] if result["outcome"] in {"failed", "warning"} else None,
                 "seconds": result["seconds"],
             }

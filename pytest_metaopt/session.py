@@ -10,8 +10,8 @@ import pytest
 
 from . import bootstraps, compat, fixtures, reporting, terminal
 from .collection import CheckItem, DocumentFile, shown
-from .options import read_settings
 from .preflight import KEY, Preflight
+from .settings import read_settings
 
 
 def start(config: pytest.Config) -> None:

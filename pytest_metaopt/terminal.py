@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .text import wrapped
 
@@ -37,9 +37,15 @@ def show_verdicts(reporter: pytest.TerminalReporter, preflight: Preflight) -> No
 
 
 def _headline(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
-    reporter.write(f"{verdict.readiness.plan.shown}: ")
+    name, told = verdict.readiness.plan.shown, counts(verdict)
+    reporter.write(f"{name}: ")
     reporter.write(verdict.status, bold=True, **{_COLOURS[verdict.status]: True})
-    reporter.write(f" ({counts(verdict)})\n")
+    fits = len(f"{name}: {verdict.status} ({told})") <= _width(reporter)
+    reporter.write(f" ({told})\n" if fits else f"\n  {told}\n")
+
+
+def _width(reporter: pytest.TerminalReporter) -> int:
+    return max(40, min(reporter._screen_width, 100))  # noqa: SLF001 - as wide as pytest's own lines
 
 
 def counts(verdict: Verdict) -> str:
@@ -55,7 +61,7 @@ class _Page:
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
         self.reporter = reporter
-        self.width = max(40, min(reporter._screen_width, 100))  # noqa: SLF001
+        self.width = _width(reporter)
 
     def paragraph(self, text: str, *, first: str = "", rest: str = "", **markup: bool) -> None:
         for line in wrapped(text, width=self.width, first=first, rest=rest).splitlines():
@@ -64,34 +70,34 @@ class _Page:
     def show(self, verdict: Verdict) -> None:
         _headline(self.reporter, verdict)
         readiness = verdict.readiness
-        failures = readiness.artifact["failures"]
-        if failures:
-            self.reporter.write_line("")
-            self.reporter.write_line("to do:", bold=True)
-        for number, failure in enumerate(failures, start=1):
-            self._finding(f"{number:>3}. ", failure["check_id"], failure["message"], failure["remediation"])
-        advice = [check for check in readiness.artifact["checks"] if check["outcome"] == "warning"]
-        if advice:
-            self.reporter.write_line("")
-            self.reporter.write_line("advisory (does not block):", bold=True)
-        for check in advice:
-            label = f"{check['id']}-{check['subject']}" if check["subject"] else check["id"]
-            self._finding("  -  ", label, check["message"], check["remediation"])
+        checks = readiness.artifact["checks"]
+        self._findings(verdict, "to do:", [check for check in checks if check["outcome"] == "failed"])
+        advice = [check for check in checks if check["outcome"] == "warning"]
+        self._findings(verdict, "advisory (does not block):", advice)
         if readiness.changes:
             self.reporter.write_line("")
             self.reporter.write_line("bootstraps changed:", bold=True)
         for change in readiness.changes:
             self.paragraph(change, first="  -  ", rest="     ")
         self.reporter.write_line("")
+        if readiness.plan.turned_off:
+            self.paragraph(f"turned off by the project: {', '.join(readiness.plan.turned_off)}", rest="  ")
         self._artifact(verdict)
 
-    def _finding(self, bullet: str, label: str, message: str, remediation: str) -> None:
-        first, *rest = message.splitlines() or [""]
-        self.paragraph(f"{label}: {first}", first=bullet, rest="     ")
-        for line in rest:
-            self.paragraph(line, first="     ", rest="     ")
-        if remediation:
-            self.paragraph(remediation, first="     -> ", rest="        ")
+    def _findings(self, verdict: Verdict, title: str, checks: list[dict[str, Any]]) -> None:
+        if not checks:
+            return
+        self.reporter.write_line("")
+        self.reporter.write_line(title, bold=True)
+        for number, check in enumerate(checks, start=1):
+            label = f"{check['id']}-{check['subject']}" if check["subject"] else check["id"]
+            place = f" ({verdict.readiness.plan.shown}:{check['line']})" if check["line"] else ""
+            first, *rest = (check["message"] or "").splitlines() or [""]
+            self.paragraph(f"{label}: {first}{place}", first=f"{number:>3}. ", rest="     ")
+            for line in rest:
+                self.paragraph(line, first="     ", rest="     ")
+            if check["remediation"]:
+                self.paragraph(check["remediation"], first="     -> ", rest="        ")
 
     def _artifact(self, verdict: Verdict) -> None:
         if verdict.written:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.pytester import RunResult
 
 pytest_plugins = ["pytester"]
 
@@ -66,11 +67,11 @@ class Project:
         assert old in text
         self.campaign.write_text(text.replace(old, new))
 
-    def pytest(self, *arguments: str | Path) -> pytest.RunResult:
+    def pytest(self, *arguments: str | Path) -> RunResult:
         """Run pytest in a process of its own, with just the arguments given."""
         return self.pytester.runpytest_subprocess(*arguments)
 
-    def preflight(self, *arguments: str | Path) -> pytest.RunResult:
+    def preflight(self, *arguments: str | Path) -> RunResult:
         """Run pytest on the campaign, named by option."""
         return self.pytest("--metaopt-campaign", CAMPAIGN_NAME, *arguments)
 

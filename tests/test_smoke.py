@@ -6,7 +6,9 @@ from tests.conftest import CAMPAIGN_NAME, Project
 def test_empty_project_is_bootstrapped_and_ready(project: Project) -> None:
     result = project.preflight("-v")
     assert result.ret == 0
-    result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}::repo[[]R1[]] BOOTSTRAPPED*", "*3 passed, 6 bootstrapped*"])
+    result.stdout.fnmatch_lines(
+        [f"{CAMPAIGN_NAME}::repo[[]R1[]] BOOTSTRAPPED*", "*3 passed, 6 bootstrapped*"]
+    )
     assert project.artifact()["checks_summary"] == {
         "total": 9,
         "passed": 3,

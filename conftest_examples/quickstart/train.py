@@ -1,0 +1,1 @@
+"""Stands for a training script; the preflight does not run it."""

@@ -1,0 +1,91 @@
+"""The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_metaopt.documents.kinds import KINDS
+from pytest_metaopt.registry import Catalog
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+_VERSIONS = re.compile(
+    r"^(platform|rootdir|configfile|plugins|cachedir|metadata|hypothesis|Test order|=+ test sess)"
+)
+
+
+def quickstart() -> str:
+    """Return what the README's first command prints in a fresh clone."""
+    return _session(lambda text: text)
+
+
+def failed() -> str:
+    """Return what it prints when the smoke test command is empty."""
+    return _session(lambda text: text.replace("python train.py --smoke", '""'))
+
+
+def _session(change: Callable[[str], str]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder)
+        quickstart = clone / "conftest_examples" / "quickstart"
+        quickstart.mkdir(parents=True)
+        shutil.copy(ROOT / "conftest_examples/quickstart/train.py", quickstart)
+        original = (ROOT / "conftest_examples/quickstart/ml_metaopt_campaign.yaml").read_text()
+        (quickstart / "ml_metaopt_campaign.yaml").write_text(change(original))
+        subprocess.run(["git", "init", "-q", str(clone)], check=True)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+        arguments = readme_commands()[0].split("/bin/pytest ")[1].split()
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=clone,
+            env={**environment, "COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    lines = [line for line in done.stdout.splitlines() if not _VERSIONS.match(line)]
+    text = "\n".join(lines).strip("\n")
+    return re.sub(r"=+ (.*) in [\d.]+s =+", lambda found: f" {found[1]} in 0.10s ".center(80, "="), text)
+
+
+def checks() -> str:
+    """Return the table of the built-in checks."""
+    catalog = Catalog({name: kind.check_modules for name, kind in KINDS.items()}, [])
+    rows = ["| check | severity | holds when | bootstrap |", "| --- | --- | --- | --- |"]
+    for check in catalog:
+        bootstrap = f"`{check.bootstrap}`" if check.bootstrap else ""
+        rows.append(f"| `{check.group}[{check.id}]` | {check.severity} | {check.description} | {bootstrap} |")
+    return "\n".join(rows)
+
+
+def readme_commands() -> list[str]:
+    """Return the commands of the README's ``sh`` blocks."""
+    return [block.strip() for block in re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)]
+
+
+def generated(text: str) -> str:
+    """Return the README's *text* with every generated part made anew."""
+    outputs = {"quickstart": quickstart, "failed": failed}
+    for name, output in outputs.items():
+        text = _replace(text, rf"<!-- output: {name} -->\n```text\n", "```", f"{output()}\n")
+    text = _replace(text, r"<!-- table: checks -->\n", r"\n`pytest --metaopt-checks`", f"{checks()}\n")
+    source = (ROOT / "conftest_examples/custom_checks/conftest.py").read_text()
+    return _replace(text, r"<!-- file: \S+custom_checks/conftest.py -->\n```python\n", "```", source)
+
+
+def _replace(text: str, before: str, after: str, new: str) -> str:
+    pattern = re.compile(rf"({before}).*?({after})", re.DOTALL)
+    assert pattern.search(text), before
+    return pattern.sub(lambda found: found[1] + new + found[2], text)
+
+
+if __name__ == "__main__":
+    README.write_text(generated(README.read_text()))

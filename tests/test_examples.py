@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CAMPAIGN_NAME, Project
+
+EXAMPLES = Path(__file__).parents[1] / "conftest_examples"
+
+
+@pytest.fixture
+def example(project: Project, request: pytest.FixtureRequest) -> Project:
+    """The example of that name, in a clone of its own."""
+    project.campaign.unlink()
+    shutil.rmtree(project.path / ".git")
+    subprocess.run(["git", "init", "-q", str(project.path)], check=True)
+    folder = project.path / "examples" / request.param
+    shutil.copytree(
+        EXAMPLES / request.param,
+        folder,
+        ignore=shutil.ignore_patterns(".*", "*.json", "*.xml", "__pycache__"),
+    )
+    project.pytester.chdir()
+    project.path = folder
+    return project
+
+
+def run(example: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], cwd=example.path, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("example", ["quickstart"], indirect=True)
+def test_quickstart_ends_ready(example: Project) -> None:
+    done = run(example, "--metaopt-campaign", CAMPAIGN_NAME, "--metaopt-root", ".")
+    assert done.returncode == 0, done.stdout
+    assert example.artifact()["status"] == "READY"
+
+
+@pytest.mark.parametrize("example", ["custom_checks"], indirect=True)
+def test_custom_checks_show_their_own_bootstrap_and_severities(example: Project) -> None:
+    done = run(example, "--metaopt-campaign", CAMPAIGN_NAME, "--metaopt-root", ".", "-v")
+    assert done.returncode == 0, done.stdout
+    assert "data[split_is_fixed] BOOTSTRAPPED" in done.stdout
+    assert "policy[budget_is_modest] ADVISORY" in done.stdout
+    assert "turned off by the project: R7" in done.stdout
+    severities = {check["id"]: check["severity"] for check in example.artifact()["checks"]}
+    assert severities["R2"] == severities["budget_is_modest"] == "advisory"
+    assert "R7" not in severities
+    assert json.loads((example.path / "split.json").read_text())["seed"] == 17
+
+
+@pytest.mark.parametrize("example", ["ci_gate"], indirect=True)
+def test_ci_gate_leaves_reports_for_a_dashboard(example: Project) -> None:
+    done = run(example)
+    assert done.returncode == 0, done.stdout
+    suite = ET.parse(example.path / "preflight.xml").getroot()
+    assert {case.get("name") for case in suite.iter("testcase")} == {
+        f"repo[R{n}]" for n in (1, 3, 4, 5, 6, 7, 8, 9)
+    }
+    assert json.loads((example.path / "preflight.json").read_text())["readiness"]["status"] == "READY"
+    campaign = example.path / CAMPAIGN_NAME
+    campaign.write_text(campaign.read_text().replace("python train.py --smoke", '""'))
+    assert run(example).returncode == 1
+    suite = ET.parse(example.path / "preflight.xml").getroot()
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None] == [
+        "repo[R7]"
+    ]
