@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 
@@ -134,13 +134,16 @@ class CheckItem(pytest.Function):
         self._bootstrap_error = None
         super().setup()
 
-    def take_first_look(self, nextitem: pytest.Item | None) -> None:
-        """Evaluate once, before any bootstrap of the session ran: ``looked`` and ``look`` tell the answer."""
+    def take_first_look(self, keep: pytest.Item | pytest.Session) -> None:
+        """Evaluate once, before any bootstrap of the session ran: ``looked`` and ``look`` tell the answer.
+
+        Fixtures that *keep* uses too stay set up.
+        """
         self.looking = True
         self.looked = False
         self.look = None
         try:
-            compat.run_unreported(self, nextitem)
+            compat.run_unreported(self, keep)
         finally:
             self.looking = False
             self.outcome = None
@@ -161,6 +164,7 @@ class CheckItem(pytest.Function):
     def runtest(self) -> None:
         """Evaluate; where that fails and a bootstrap may mend it, bootstrap and evaluate again."""
         arguments = {name: self.funcargs[name] for name in fixture_names(self.check)}
+        _require_own_types(self.check, arguments)
         if self.looking:
             self._first_evaluation(arguments)
             return
@@ -212,6 +216,20 @@ class CheckItem(pytest.Function):
         if failure.crash or self.config.getoption("tbstyle", "auto") == "long":
             text += f"\n{failure.traceback()}\n(the check is declared at {self.check.source})"
         return compat.failure_repr(self.parent.name_shown, failure.line or 1, summary_line(failure), text)
+
+
+def _require_own_types(check: Check, arguments: dict[str, Any]) -> None:
+    """Say so where a project's fixture took the place of one that a built-in check relies on."""
+    if not check.function.__module__.startswith(f"{__package__}."):
+        return
+    hints = get_type_hints(check.function)
+    for name, value in arguments.items():
+        wanted = hints.get(name)
+        if isinstance(wanted, type) and not isinstance(value, wanted):
+            raise TypeError(
+                f"a conftest or plugin overrides our fixture {name!r} with one that gives a"
+                f" {type(value).__name__}, where a {wanted.__name__} is needed; rename it"
+            )
 
 
 def fixture_names(check: Check) -> tuple[str, ...]:

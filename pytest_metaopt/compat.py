@@ -20,8 +20,10 @@ from _pytest.skipping import evaluate_skip_marks
 __all__ = ["Skipped", "add_suite_property", "failure_repr", "print_in_session", "run_unreported"]
 
 
-def run_unreported(item: pytest.Function, nextitem: pytest.Item | None) -> None:
+def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) -> None:
     """Run *item*'s set-up, call and tear-down once more than pytest does, and make no report of it.
+
+    :param keep: what runs next; fixtures that it uses too are not torn down.
 
     The hooks of other plugins are left out: several of them (pytest-json-report's, for one) rely on what
     they prepared for a run that is reported. What a fixture raises is not told here: the item's own run,
@@ -37,7 +39,7 @@ def run_unreported(item: pytest.Function, nextitem: pytest.Item | None) -> None:
             state.setup(item)
             item.runtest()
         finally:
-            state.teardown_exact(nextitem)
+            state.teardown_exact(keep)  # type: ignore[arg-type]
     except (Exception, Skipped, pytest.fail.Exception):  # noqa: BLE001, S110 - see above
         pass
     finally:

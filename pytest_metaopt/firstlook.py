@@ -13,6 +13,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from .collection import CheckItem
 from .evaluation import Failure
 
@@ -51,8 +53,8 @@ class FirstLooks:
         """Look at *items*, unless another worker has; to be called with the bootstrap lock held."""
         if self.load():
             return
-        for item, nextitem in _with_next(items):
-            item.take_first_look(nextitem)
+        for item, keep in _with_next(items):
+            item.take_first_look(keep)
             if item.looked and item.look is not None:
                 self._failures[item.nodeid] = item.look
         self._save()
@@ -74,7 +76,7 @@ class FirstLooks:
         unfinished.replace(self._store)
 
 
-def _with_next(items: Sequence[CheckItem]) -> Iterator[tuple[CheckItem, CheckItem | None]]:
-    """Yield each item with the one behind it: fixtures that both use are not torn down in between."""
+def _with_next(items: Sequence[CheckItem]) -> Iterator[tuple[CheckItem, CheckItem | pytest.Session]]:
+    """Yield each item with the one behind it, the last with the session, whose fixtures so stay set up."""
     for index, item in enumerate(items):
-        yield item, items[index + 1] if index + 1 < len(items) else None
+        yield item, items[index + 1] if index + 1 < len(items) else item.session

@@ -105,6 +105,12 @@ def _item(request: pytest.FixtureRequest) -> CheckItem:
     return item
 
 
+def _root(request: pytest.FixtureRequest) -> Path:
+    # Not taken from the fixture project_root: a conftest may well have one of that name, for its own tests.
+    item = _item(request)
+    return item.config.stash[KEY].roots[item.path]
+
+
 @pytest.fixture
 def campaign(request: pytest.FixtureRequest) -> Document:
     """The campaign that is asked about: ``get("project.repo")``, ``line("project.repo")``, ``path``."""
@@ -114,17 +120,16 @@ def campaign(request: pytest.FixtureRequest) -> Document:
 @pytest.fixture
 def project_root(request: pytest.FixtureRequest) -> Path:
     """The folder that ``.ml-metaopt/`` and ``.gitignore`` belong in."""
-    item = _item(request)
-    return item.config.stash[KEY].roots[item.path]
+    return _root(request)
 
 
 @pytest.fixture
-def state_folder(project_root: Path) -> StateFolder:
+def state_folder(request: pytest.FixtureRequest) -> StateFolder:
     """The project's ``.ml-metaopt`` folder: ``problem()``, ``problem("handoffs")``."""
-    return StateFolder(project_root)
+    return StateFolder(_root(request))
 
 
 @pytest.fixture
-def gitignore(project_root: Path) -> GitIgnore:
+def gitignore(request: pytest.FixtureRequest) -> GitIgnore:
     """The project's ``.gitignore``: ``excludes_state_folder()``, ``problem()``."""
-    return GitIgnore(project_root)
+    return GitIgnore(_root(request))

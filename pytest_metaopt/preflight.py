@@ -162,7 +162,7 @@ class Preflight:
         plan = readiness.Plan(
             path=str(node.path),
             shown=node.name_shown,
-            campaign_id=printable(document.id),
+            campaign_id=document.id,
             campaign_identity_hash=document.identity_hash,
             runtime_config_hash=document.runtime_hash,
             checks=tuple(
@@ -180,7 +180,7 @@ class Preflight:
         if self.coordinates:
             self.ledger.add_plan(plan)
 
-    def plan_to_tell(self, path: Path) -> dict[str, Any] | None:
+    def plan_to_tell(self, path: Path) -> str | None:
         """Return the plan of the document at *path* the first time that this worker is asked for it."""
         if self.coordinates or path in self._told or path not in self._planned:
             return None

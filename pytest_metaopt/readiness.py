@@ -53,13 +53,14 @@ class Plan:
     checks: tuple[PlannedCheck, ...]
     turned_off: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain values; :meth:`from_json` is the way back."""
-        return asdict(self)
+    def to_json(self) -> str:
+        """Return the plan as JSON, ASCII only; :meth:`from_json` is the way back."""
+        return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """Return the plan that :meth:`to_json` made *data* of."""
+    def from_json(cls, text: str) -> Plan:
+        """Return the plan that :meth:`to_json` made *text* of."""
+        data = json.loads(text)
         checks = tuple(PlannedCheck(**check) for check in data["checks"])
         return cls(**{**data, "checks": checks, "turned_off": tuple(data["turned_off"])})
 
