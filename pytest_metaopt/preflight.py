@@ -148,7 +148,8 @@ class Preflight:
 
     def checks(self, node: DocumentFile) -> dict[str, Check]:
         """Return the checks of a document, by id, as its conftests leave them."""
-        checks = self.catalog.of_document(node.kind.name, node.path)
+        assert node.document is not None  # noqa: S101 - collected only once it is parsed
+        checks = self.catalog.of_document(node.kind.name, node.document)
         node.ihook.pytest_metaopt_modify_checks(config=self.config, document=node.document, checks=checks)
         return checks
 
@@ -158,7 +159,7 @@ class Preflight:
         if not isinstance(document, Campaign):
             return
         asked = {item.check.id for item in items}
-        known = self.catalog.of_document(node.kind.name, node.path)
+        known = self.catalog.of_document(node.kind.name, document)
         plan = readiness.Plan(
             path=str(node.path),
             shown=node.name_shown,

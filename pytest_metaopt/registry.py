@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 import pytest
 
 from .compat import Skipped
+from .documents.document import Document
 from .text import did_you_mean, one_line
 
 Severity = Literal["blocking", "advisory"]
@@ -77,6 +78,7 @@ class Check:
     :param severity: ``blocking`` or ``advisory``.
     :param bootstrap: the name of the fixture that may mend what it found.
     :param remediation: what to do when it fails.
+    :param when: tells of a document whether the check is asked of it at all; None: always.
     :param function: the function that asserts.
     :param scope: the folder whose documents it applies to; None: all.
     """
@@ -88,6 +90,7 @@ class Check:
     severity: Severity
     bootstrap: str | None
     remediation: str
+    when: Callable[[Any], bool] | None
     function: Callable[..., object]
     scope: Path | None = None
 
@@ -115,6 +118,7 @@ def check(
     severity: Severity = "blocking",
     bootstrap: str | None = None,
     remediation: str = "",
+    when: Callable[[Any], bool] | None = None,
 ) -> Callable[[_Function], _Function]:
     """Declare a check: the function below takes fixtures and asserts.
 
@@ -131,11 +135,13 @@ def check(
     :param bootstrap: a fixture to request when it fails, before it is evaluated again. What the
         fixture returns (a sentence or several) is told as what it changed.
     :param remediation: what to do when it fails.
+    :param when: called with the document: whether the check is collected for it. What can only be known when
+        it is asked is told with :func:`not_applicable` instead.
     :raises pytest.UsageError: one of these is not as said, or the function can't be a check.
     """
 
     def declare(function: _Function) -> _Function:
-        declared = Check(check_id, group, document, each, severity, bootstrap, remediation, function)
+        declared = Check(check_id, group, document, each, severity, bootstrap, remediation, when, function)
         _validate(declared)
         function.__globals__.setdefault(_DECLARED, []).append(declared)
         return function
@@ -220,14 +226,18 @@ class Catalog:
         """Yield every check, with the severity that the settings give it."""
         return (self._with_severity(declared) for declared in self._checks)
 
-    def of_document(self, kind: str, path: Path) -> dict[str, Check]:
-        """Return the checks that apply to the document of *kind* at *path*, by id, built-in ones first."""
+    def of_document(self, kind: str, document: Document) -> dict[str, Check]:
+        """Return the checks that apply to a document of *kind*, by id, built-in ones first."""
         chosen: dict[str, Check] = {}
         for declared in self:
-            in_scope = declared.scope is None or path.is_relative_to(declared.scope)
+            in_scope = declared.scope is None or document.path.is_relative_to(declared.scope)
             if declared.document == kind and in_scope:
                 chosen[declared.id] = declared
-        return chosen
+        return {
+            check_id: declared
+            for check_id, declared in chosen.items()
+            if declared.when is None or declared.when(document)
+        }
 
     def unknown_ids(self) -> list[tuple[str, str]]:
         """Return a (setting, id) pair for each id that the settings name and no check has."""
