@@ -9,15 +9,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .registry import check, fail, not_applicable
+    from .registry import Finding, check, fail, not_applicable
 
-__all__ = ["__version__", "check", "fail", "not_applicable"]
+__all__ = ["Finding", "__version__", "check", "fail", "not_applicable"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    if name in {"check", "fail", "not_applicable"}:
+    if name in {"Finding", "check", "fail", "not_applicable"}:
         from . import registry
 
         return getattr(registry, name)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pytest
 
 from .compat import Skipped
-from .registry import Check, CheckFailed
-from .text import printable
+from .registry import Check, CheckFailed, Finding
+from .text import one_line, printable
 
 Word = Literal["passed", "failed", "bootstrapped", "warning", "skipped"]
 
@@ -20,10 +20,11 @@ Word = Literal["passed", "failed", "bootstrapped", "warning", "skipped"]
 class Failure:
     """Why an evaluation said no.
 
-    :param message: what is wrong, for people; may have several lines.
+    :param message: what is wrong, for people; may have several lines, one for each finding.
     :param remediation: what to do.
     :param line: the line of the document that it is about, from 1, where there is one.
     :param column: the column, from 1.
+    :param findings: where there are several: each with its place; ``line`` is the first one's.
     :param crash: the check, or a fixture of it, broke instead of answering: its traceback helps.
     :param error: what the check raised; it stays in this process.
     """
@@ -32,6 +33,7 @@ class Failure:
     remediation: str = ""
     line: int | None = None
     column: int | None = None
+    findings: tuple[Finding, ...] = ()
     crash: bool = False
     error: BaseException | None = field(default=None, repr=False, compare=False)
 
@@ -76,10 +78,7 @@ def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
     try:
         answer = check.function(**arguments)
     except CheckFailed as error:
-        remediation = error.remediation if error.remediation is not None else check.remediation
-        return Failure(
-            printable(error.message), printable(remediation), error.line, error.column, error=error
-        )
+        return _failed(error, check)
     except AssertionError as error:
         return Failure(_assertion_message(error, check), printable(check.remediation), error=error)
     except pytest.fail.Exception as error:
@@ -95,6 +94,28 @@ def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
             crash=True,
         )
     return None
+
+
+def _failed(error: CheckFailed, check: Check) -> Failure:
+    remediation = error.remediation if error.remediation is not None else check.remediation
+    many = len(error.findings) > 1
+    findings = tuple(
+        replace(found, message=printable(one_line(found.message) if many else found.message))
+        for found in error.findings
+    )
+    first = findings[0]
+    message = first.message
+    if many:
+        told = [f"line {found.line}: {found.message}" if found.line else found.message for found in findings]
+        message = "\n".join([f"{len(findings)} problems", *told])
+    return Failure(
+        message,
+        printable(remediation),
+        first.line,
+        first.column,
+        findings if many else (),
+        error=error,
+    )
 
 
 def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:

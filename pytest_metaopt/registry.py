@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -27,17 +27,27 @@ _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One of several things that a check found wrong.
+
+    :param message: what is wrong and what is wanted instead, without the file's name.
+    :param line: the line of the document, from 1.
+    :param column: the column, from 1.
+    """
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
 class CheckFailed(AssertionError):  # noqa: N818 - named as what it tells, like pytest's own outcomes
     """A check says no. Raised by :func:`fail`; a plain ``assert`` does as well."""
 
-    def __init__(
-        self, message: str, *, remediation: str | None, line: int | None, column: int | None
-    ) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, findings: Sequence[Finding], remediation: str | None) -> None:
+        super().__init__("; ".join(finding.message for finding in findings))
+        self.findings = tuple(findings)
         self.remediation = remediation
-        self.line = line
-        self.column = column
 
 
 class NotApplicable(Skipped):
@@ -45,17 +55,25 @@ class NotApplicable(Skipped):
 
 
 def fail(
-    message: str, *, remediation: str | None = None, line: int | None = None, column: int | None = None
+    message: str | Sequence[Finding],
+    *,
+    remediation: str | None = None,
+    line: int | None = None,
+    column: int | None = None,
 ) -> NoReturn:
     """Make the running check fail with *message*.
 
-    :param message: what is wrong, as a sentence without the file's name.
+    :param message: what is wrong, as a sentence without the file's name; or several findings, each with a
+        place of its own.
     :param remediation: what to do about it; default: the check's own.
     :param line: the line of the document, from 1, that it is about.
     :param column: the column, from 1.
     """
     __tracebackhide__ = True
-    raise CheckFailed(message, remediation=remediation, line=line, column=column)
+    findings = [Finding(message, line, column)] if isinstance(message, str) else list(message)
+    if not findings:
+        raise ValueError("fail() was called without a finding")
+    raise CheckFailed(findings, remediation)
 
 
 def not_applicable(reason: str) -> NoReturn:

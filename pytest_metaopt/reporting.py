@@ -8,6 +8,7 @@ import pytest
 
 from .compat import Skipped
 from .evaluation import Failure, Outcome
+from .registry import Finding
 from .text import one_line, printable, wrapped
 
 if TYPE_CHECKING:
@@ -19,18 +20,29 @@ PROPERTIES = ("check_id", "group", "severity", "outcome", "remediation", "bootst
 
 def failure_text(place: str, check_id: str, failure: Failure) -> str:
     """Return a failure for people: where, which check, what is wrong, and how to mend it."""
-    if failure.line:
-        place += f":{failure.line}"
-    first, *rest = failure.message.splitlines() or [""]
-    paragraphs = [f"{place}: {check_id}: {first}", *(f"  {line}" for line in rest)]
+    if failure.findings:
+        paragraphs = [f"{place}: {check_id}: {len(failure.findings)} problems"]
+        paragraphs += [f"{_position(place, found)}: {found.message}" for found in failure.findings]
+        # What the message has behind the findings is what a bootstrap made of them.
+        paragraphs += [f"  {line}" for line in failure.message.splitlines()[1 + len(failure.findings) :]]
+    else:
+        first, *rest = failure.message.splitlines() or [""]
+        position = _position(place, Finding(first, failure.line, failure.column))
+        paragraphs = [f"{position}: {check_id}: {first}", *(f"  {line}" for line in rest)]
     if failure.remediation:
         paragraphs.append(f"  fix: {one_line(failure.remediation)}")
     return "\n".join(wrapped(paragraph) for paragraph in paragraphs)
 
 
+def _position(place: str, finding: Finding) -> str:
+    if not finding.line:
+        return place
+    return f"{place}:{finding.line}:{finding.column}" if finding.column else f"{place}:{finding.line}"
+
+
 def summary_line(failure: Failure) -> str:
     """Return a failure as one line: what is wrong, then how to mend it."""
-    message = one_line(failure.message)
+    message = "; ".join(one_line(line) for line in failure.message.splitlines())
     if not failure.remediation:
         return message
     return f"{message.rstrip('.')}. Fix: {one_line(failure.remediation)}"
