@@ -222,7 +222,7 @@ class _Gathering:
             self._settle(None, _told(error))
 
     def fact(self) -> Fact:
-        if not self._ready.wait(max(0.0, self.deadline.remaining) + _GRACE):
+        if not self._ready.wait(max(0.0, self.deadline.remaining + _GRACE)):
             self._settle(None, _STOPPED if self.stop.is_set() else str(self.deadline))
         assert self.done is not None  # noqa: S101 - it is settled before it is said to be ready
         return self.done
