@@ -86,7 +86,7 @@ def ask(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | Non
 
     :param environ: the environment that git gets, made silent; None: ours.
     """
-    shown = printable(redact(value))
+    shown = printable(redact(value)).replace("\n", "\\n")
     why_not = refusal(value)
     if why_not is not None:
         return Repository(shown, False, trouble="refused", message=why_not)
