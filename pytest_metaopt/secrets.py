@@ -42,15 +42,15 @@ _GUESSED_VARIABLE = re.compile(
 )
 
 _URL_USER = re.compile(
-    r"""(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)
-        (?P<user>[^\s/@:'"]*(?::(?!\d+(?:/|$))[^\s'"]*|[^\s/'"]*))@""",
+    r"""(?P<scheme>(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,30}://)
+        (?P<user>[^\s/@:'"]{0,256}(?::(?!\d+(?:/|$))[^\s'"]{0,2048}|[^\s/'"]{0,2048}))@""",
     re.VERBOSE,
 )
 # A password may hold '@' and, unquoted by mistake, '/': up to the last '@' of the word it is all cut, unless
-# what stands behind the colon is a port.
-_SCP_USER = re.compile(r"(?<![\w/.@:])([\w.+~-]+):(?!//)[^\s/@:'\"]+@(?=[\w.-]+:)")
+# what stands behind the colon is a port. The bounds keep the time for a long text in proportion to its length.
+_SCP_USER = re.compile(r"(?<![\w/.@:])([\w.+~-]{1,64}):(?!//)[^\s/@:'\"]{1,1024}@(?=[\w.-]+:)")
 _QUERY = re.compile(
-    r"([?&;](?:[\w.-]*(?:token|secret|password|passwd|signature|credential|api_?key|access_?key)|key|sig|auth)=)"
+    r"([?&;](?:[\w.-]{0,64}(?:token|secret|password|passwd|signature|credential|api_?key|access_?key)|key|sig|auth)=)"
     r"[^\s&;#'\"]+",
     re.IGNORECASE,
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,3 +116,10 @@ def test_no_password_survives(user: str, password: str, host: str) -> None:
 def test_any_text_can_be_looked_at_and_twice_is_once(text: str) -> None:
     once = redact(text, environ={})
     assert redact(once, environ={}) == once
+
+
+@pytest.mark.parametrize("piece", ["a-", "a://", "a:", "?", "x:y@", "https://u:p", "authorization: "])
+def test_a_long_text_takes_time_in_proportion(piece: str) -> None:
+    started = time.monotonic()
+    redact(piece * (20_000 // len(piece)), environ={})
+    assert time.monotonic() - started < 5

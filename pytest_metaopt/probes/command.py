@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-MAX_OUTPUT = 1 << 20
+MAX_OUTPUT = 1 << 18
 """Bytes that are kept of each of stdout and stderr; what comes behind is read and dropped."""
 
 _POLL = 0.05
