@@ -47,7 +47,7 @@ _URL_USER = re.compile(
     re.VERBOSE,
 )
 # A password may hold '@' and, unquoted by mistake, '/': up to the last '@' of the word it is all cut, unless
-# what stands behind the colon is a port. The bounds keep the time for a long text in proportion to its length.
+# what stands behind the colon is a port. The bounds keep the time for a long text in proportion to it.
 _SCP_USER = re.compile(r"(?<![\w/.@:])([\w.+~-]{1,64}):(?!//)[^\s/@:'\"]{1,1024}@(?=[\w.-]+:)")
 _QUERY = re.compile(
     r"([?&;](?:[\w.-]{0,64}(?:token|secret|password|passwd|signature|credential|api_?key|access_?key)|key|sig|auth)=)"
