@@ -200,6 +200,8 @@ def test_option_that_takes_many_values_does_not_swallow_the_campaign(project: Pr
     project.write(
         "conftest.py", "def pytest_addoption(parser):\n    parser.addoption('--words', nargs='+')\n"
     )
+    # Without the campaign as its argument pytest would collect the folder, own tests included.
+    project.write("test_own.py", OWN_TEST)
     result = project.preflight("--collect-only", "-q", "--words", "x", "y")
     assert result.ret == 0
     assert collected(result) == node_ids()
@@ -387,6 +389,7 @@ def test_options_that_only_look_change_nothing_on_disk(project: Project, option:
     before = tree(project)
     result = project.preflight(option)
     assert result.ret == 0
+    result.stdout.no_fnmatch_line("*readiness =*")
     assert tree(project) == before
 
 

@@ -357,6 +357,15 @@ def test_conftest_applies_to_its_folder_and_the_nearest_one_replaces_an_id(proje
         """,
         folder="b",
     )
+    conftest(
+        project,
+        """
+        @check("R7", group="repo")
+        def innermost():
+            assert False, "says innermost"
+        """,
+        folder="b/deep",
+    )
     # Deepest first: the order in which conftests are loaded must not matter.
     campaigns = [f"{folder}/{CAMPAIGN_NAME}" for folder in ("b/deep", "b", "a")]
     result = project.pytest(*(f"--metaopt-campaign={campaign}" for campaign in campaigns), "-v")
@@ -365,7 +374,7 @@ def test_conftest_applies_to_its_folder_and_the_nearest_one_replaces_an_id(proje
     assert dict(said) == {
         f"a/{CAMPAIGN_NAME}": "says outer",
         f"b/{CAMPAIGN_NAME}": "says inner",
-        f"b/deep/{CAMPAIGN_NAME}": "says inner",
+        f"b/deep/{CAMPAIGN_NAME}": "says innermost",
     }
     asked = [line.split()[0] for line in result.outlines if "::own[" in line]
     assert sorted(asked) == [
