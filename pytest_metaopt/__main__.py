@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +60,26 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(campaign: Path, root: Path) -> int:
     os.chdir(root)
     witness = _Witness()
-    status = pytest.main(
-        [
-            "--metaopt-campaign",
-            str(campaign),
-            "--metaopt-root",
-            str(root),
-            "--rootdir",
-            str(root),
-            "-qq",
-            # This module was imported before pytest could rewrite the assertions of its package.
-            "-W",
-            "ignore:Module already imported so cannot be rewritten; pytest_metaopt",
-            "--no-header",
-        ],
-        plugins=[witness],
-    )
+    # pytest's cache would be left in the project, also where nothing could be looked at.
+    with tempfile.TemporaryDirectory(prefix="pytest-metaopt-cache-") as cache:
+        status = pytest.main(
+            [
+                "--metaopt-campaign",
+                str(campaign),
+                "--metaopt-root",
+                str(root),
+                "--rootdir",
+                str(root),
+                "-o",
+                f"cache_dir={cache}",
+                "-qq",
+                # This module was imported before pytest could rewrite the assertions of its package.
+                "-W",
+                "ignore:Module already imported so cannot be rewritten; pytest_metaopt",
+                "--no-header",
+            ],
+            plugins=[witness],
+        )
     if witness.interrupted:
         return _INTERRUPTED
     if witness.readiness is None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from ..text import printable
+
 KeyPath: TypeAlias = tuple[Any, ...]
 """The keys (and list indices) that lead from the root of a document to a value."""
 
@@ -29,8 +31,12 @@ class DocumentError(Exception):
         self.path = path
         self.problem = problem
         self.position = position
-        place = f"{path}:{position.line}:{position.column}" if position else f"{path}"
-        super().__init__(f"{place}: {problem}")
+        super().__init__(self.told(path))
+
+    def told(self, name: Path | str) -> str:
+        """Return the error as one line, with the file called *name*."""
+        position = f":{self.position.line}:{self.position.column}" if self.position else ""
+        return printable(f"{name}{position}: {self.problem}").replace("\n", "\\n")
 
 
 @dataclass(frozen=True, eq=False)
