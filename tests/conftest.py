@@ -28,6 +28,7 @@ compute:
   provider: local
   accelerator: A100:1
   num_sweep_agents: 1
+  idle_timeout_minutes: 15
   max_budget_usd: 1
 objective:
   metric: val/accuracy
