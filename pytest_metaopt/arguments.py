@@ -24,7 +24,7 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
     base = early_config.invocation_params.dir
     given = {Path(os.path.normpath(base / argument.split("::", 1)[0])) for argument in namespace.file_or_dir}
     for path in named_campaigns(namespace.metaopt_campaign, base):
-        if not path.exists() or path in given:
+        if path in given or not os.path.isfile(path):
             continue
         if "[" in str(path) or "::" in str(path):
             raise pytest.UsageError(
@@ -36,16 +36,24 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
         namespace.file_or_dir.append(str(path))
 
 
-def missing_documents(config: pytest.Config) -> int | None:
-    """Say which documents named by option are not there; return exit status 2, or None if all are."""
-    missing = False
+def refused_documents(config: pytest.Config) -> int | None:
+    """Say which documents named by option are no files; return exit status 2, or None if all are."""
+    from .documents.loading import file_problem
+
+    refused = False
     for path in named_campaigns(config.option.metaopt_campaign, config.invocation_params.dir):
-        if path.exists():
+        problem = file_problem(path)
+        if problem is None:
             continue
-        missing = True
-        hint = ""
-        if path.parent.is_dir():
-            names = [entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"}]
-            hint = did_you_mean(path.name, names)
-        sys.stderr.write(f"ERROR: {path}: no such campaign file{hint or '; check --metaopt-campaign'}\n")
-    return int(pytest.ExitCode.INTERRUPTED) if missing else None
+        refused = True
+        if not os.path.lexists(path):
+            problem = f"no such campaign file{_nearest_file(path) or '; check --metaopt-campaign'}"
+        sys.stderr.write(f"ERROR: {path}: {problem}\n")
+    return int(pytest.ExitCode.INTERRUPTED) if refused else None
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return ""
+    names = [entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"}]
+    return did_you_mean(path.name, names)

@@ -34,9 +34,9 @@ def show(config: pytest.Config) -> int:
         if check.bootstrap:
             terminal.write(f"  bootstrap: {check.bootstrap}", cyan=True)
         terminal.line(f" -- {_place(check)}" if check.scope or config.option.verbose > 0 else "")
-        terminal.line(f"    {check.description}")
+        width = max(40, terminal.fullwidth)
+        terminal.line(wrapped(check.description, width=width, first="    "))
         if check.remediation:
-            width = max(40, terminal.fullwidth)
             terminal.line(wrapped(check.remediation, width=width, first="    fix: ", rest="         "))
 
     def _place(check: Check) -> str:

@@ -76,7 +76,7 @@ class DocumentFile(pytest.Module):
                 " use each=..., or declare several checks"
             )
         if check.each is None:
-            yield self._item(check, None, f"{check.group}[{check.id}]")
+            yield self._item(check, None, check.id)
             return
         listing = self.kind.subjects.get(check.each)
         if listing is None:
@@ -86,11 +86,17 @@ class DocumentFile(pytest.Module):
                 f"{did_you_mean(check.each, known)}"
             )
         for subject in listing(self.document):
-            yield self._item(check, subject, f"{check.group}[{check.id}-{subject.name}]")
+            yield self._item(check, subject, f"{check.id}-{subject.name}")
 
-    def _item(self, check: Check, subject: Subject | None, name: str) -> CheckItem:
+    def _item(self, check: Check, subject: Subject | None, param_id: str) -> CheckItem:
         item: CheckItem = CheckItem.from_parent(
-            self, name=name, callobj=check.function, check=check, subject=subject
+            self,
+            name=f"{check.group}[{param_id}]",
+            originalname=check.group,
+            callspec=compat.callspec(param_id),
+            callobj=check.function,
+            check=check,
+            subject=subject,
         )
         return item
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest import python
 from _pytest._code.code import ExceptionChainRepr, ReprEntryNative, ReprFileLocation, ReprTraceback
 from _pytest.junitxml import xml_key
 from _pytest.main import wrap_session
 from _pytest.outcomes import Skipped
 from _pytest.skipping import evaluate_skip_marks
 
-__all__ = ["Skipped", "add_suite_property", "failure_repr", "print_in_session", "run_unreported"]
+__all__ = ["Skipped", "add_suite_property", "callspec", "failure_repr", "print_in_session", "run_unreported"]
 
 
 def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) -> None:
@@ -40,11 +42,17 @@ def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) ->
             item.runtest()
         finally:
             state.teardown_exact(keep)  # type: ignore[arg-type]
-    except (Exception, Skipped, pytest.fail.Exception):  # noqa: BLE001, S110 - see above
+    except (Exception, SystemExit, Skipped, pytest.fail.Exception):  # noqa: BLE001, S110 - see above
         pass
     finally:
         item._request = False  # type: ignore[assignment]
         item.funcargs = None  # type: ignore[assignment]
+
+
+def callspec(param_id: str) -> Any:
+    """Return what makes an item count as a parametrized test, with *param_id* in its brackets."""
+    specification = vars(python).get("CallSpec") or python.CallSpec2  # the name until pytest 9.1
+    return specification(_idlist=(param_id,))
 
 
 def failure_repr(path: Path | str, line: int, summary: str, text: str) -> ExceptionChainRepr:

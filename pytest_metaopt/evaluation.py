@@ -83,7 +83,7 @@ def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
         return Failure(_assertion_message(error, check), printable(check.remediation), error=error)
     except pytest.fail.Exception as error:
         return Failure(printable(error.msg or check.description), printable(check.remediation), error=error)
-    except Exception as error:  # noqa: BLE001 - told as the check's failure, with its traceback
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure, with its traceback
         message = f"the check broke: {brief(error)}"
         return Failure(message, printable(check.remediation), crash=True, error=error)
     if answer is not None:
@@ -127,7 +127,7 @@ def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
         return Bootstrapping(error=f"there is no fixture {missing!r}")
     except (pytest.fail.Exception, Skipped) as error:
         return Bootstrapping(error=printable(str(error.msg)))
-    except Exception as error:  # noqa: BLE001 - told as the check's failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure
         return Bootstrapping(error=brief(error))
     if told is None:
         return Bootstrapping(changes=(f"{fixture} ran",))

@@ -53,11 +53,31 @@ class FirstLooks:
         """Look at *items*, unless another worker has; to be called with the bootstrap lock held."""
         if self.load():
             return
-        for item, keep in _with_next(items):
+        broken = self._left_looking()
+        for item, keep in _with_next([item for item in items if item.nodeid not in broken]):
+            self._begin(item.nodeid)
             item.take_first_look(keep)
             if item.looked and item.look is not None:
                 self._failures[item.nodeid] = item.look
         self._save()
+
+    @property
+    def _journal(self) -> Path | None:
+        """Where the one who looks writes down what at, for those who come after a crash."""
+        return self._store.with_suffix(".journal") if self._store else None
+
+    def _begin(self, nodeid: str) -> None:
+        if self._journal is not None:
+            with self._journal.open("a", encoding="ascii") as journal:
+                journal.write(json.dumps([os.getpid(), nodeid]) + "\n")
+
+    def _left_looking(self) -> frozenset[str]:
+        """Return the checks that crashed a worker at their first look; their turn in the run comes anyway."""
+        if self._journal is None or not self._journal.exists():
+            return frozenset()
+        begun = [json.loads(line) for line in self._journal.read_text(encoding="ascii").splitlines()]
+        last = dict(begun)  # by process: only the last thing that it began can have crashed it
+        return frozenset(last.values())
 
     def _save(self) -> None:
         if self._store is None:

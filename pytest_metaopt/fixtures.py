@@ -67,8 +67,8 @@ class GitIgnore:
             require_inside(self.path, self.root)
         except OutsideProjectError as error:
             return str(error)
-        if not self.path.exists():
-            return ".gitignore is a dangling link"
+        if self.path.is_symlink():
+            return ".gitignore is a link, which git does not follow; replace it with a file"
         return None if self.path.is_file() else ".gitignore is no regular file"
 
     def excludes_state_folder(self) -> bool:

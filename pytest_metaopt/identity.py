@@ -84,11 +84,19 @@ def runtime_config_hash(campaign: Mapping[Any, Any]) -> str:
 
 
 def campaign_id(campaign: Mapping[Any, Any]) -> str:
-    """Return ``campaign.name`` if truthy, else a flat ``campaign_name``, else ``unknown``."""
+    """Return ``campaign.name`` if truthy, else a flat ``campaign_name``, else ``unknown``.
+
+    :raises NotJsonError: it is a date, say.
+    """
     section = campaign.get("campaign")
     if isinstance(section, Mapping) and section.get("name"):
-        return str(section["name"])
-    return str(campaign.get("campaign_name") or "unknown")
+        return _as_text(section["name"], ("campaign", "name"))
+    return _as_text(campaign.get("campaign_name") or "unknown", ("campaign_name",))
+
+
+def _as_text(value: Any, keys: KeyPath) -> str:
+    _require_json(value, keys)
+    return str(value)
 
 
 def _wandb(campaign: Mapping[Any, Any]) -> dict[str, Any]:
@@ -113,6 +121,10 @@ def _require_json(value: Any, keys: KeyPath) -> None:
         for key, item in value.items():
             if not isinstance(key, str | bool | int | None):
                 raise NotJsonError((*keys, key), f"is a {type(key).__name__} as a key; quote it")
+            if isinstance(key, int) and key.bit_length() > _MAX_INT_BITS:
+                raise NotJsonError(
+                    keys, "has an integer too large to be written in decimal as a key; quote it"
+                )
             _require_json(item, (*keys, key))
         try:
             sorted(value)

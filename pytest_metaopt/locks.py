@@ -69,7 +69,12 @@ def acquire(lock: FileLock, notify: Callable[[str], None] | None = None) -> None
 
 
 def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"pytest-metaopt-{os.getuid()}"
+    try:
+        folder = Path(tempfile.gettempdir()) / f"pytest-metaopt-{os.getuid()}"
+    except FileNotFoundError:
+        raise LockUnavailableError(
+            "there is no writable folder for temporary files; set TMPDIR to one"
+        ) from None
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()

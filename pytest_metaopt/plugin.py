@@ -54,7 +54,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     from . import arguments, catalog_page
 
-    missing = arguments.missing_documents(config)
-    if missing is not None:
-        return missing
+    refused = arguments.refused_documents(config)
+    if refused is not None:
+        return refused
     return catalog_page.show(config) if config.option.metaopt_checks else None

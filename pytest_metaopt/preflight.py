@@ -267,6 +267,9 @@ class Preflight:
             for path in self.kinds:
                 plan = self.ledger.plans.get(str(path))
                 if plan is None:
+                    plan = self._empty_plan(path)
+                    interruption = interruption or "no check of it was collected"
+                if plan is None:
                     continue
                 verdict = readiness.judge(self.ledger, plan, seconds=seconds, interruption=interruption)
                 self.verdicts.append(self._write(path, verdict))
@@ -275,6 +278,25 @@ class Preflight:
                 )
         if self.coordinates and self._shared is not None:
             shutil.rmtree(self._shared, ignore_errors=True)
+
+    def _empty_plan(self, path: Path) -> readiness.Plan | None:
+        """Return a plan without checks for a campaign that no worker has told of; None if it is malformed."""
+        if self.malformed:
+            return None
+        try:
+            document = self.document(path, self.kinds[path])
+        except DocumentError:
+            return None
+        if not isinstance(document, Campaign):
+            return None
+        return readiness.Plan(
+            str(path),
+            shown(path, self.config),
+            document.id,
+            document.identity_hash,
+            document.runtime_hash,
+            checks=(),
+        )
 
     def _write(self, path: Path, verdict: readiness.Readiness) -> Verdict:
         artifact_path = self.artifacts[path]

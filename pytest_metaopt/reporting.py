@@ -8,7 +8,7 @@ import pytest
 
 from .compat import Skipped
 from .evaluation import Failure, Outcome
-from .registry import Finding
+from .registry import Finding, NotApplicable
 from .text import one_line, printable, wrapped
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ def summary_line(failure: Failure) -> str:
 def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
     """Give *item* the outcome that its fixtures, not its evaluation, brought about."""
     excinfo = call.excinfo
-    if excinfo is None or isinstance(excinfo.value, Skipped):
+    if excinfo is None:
+        return
+    if isinstance(excinfo.value, NotApplicable):
+        item.outcome = Outcome("skipped", reason=printable(str(excinfo.value.msg)))
+        return
+    if isinstance(excinfo.value, Skipped) or (call.when == "setup" and _is_xfail(excinfo.value)):
         return
     evaluated = call.when == "call" and item.outcome is not None
     if evaluated or isinstance(excinfo.value, pytest.exit.Exception | KeyboardInterrupt):
@@ -60,6 +65,11 @@ def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
     problem = one_line(printable(excinfo.exconly(tryshort=True)))
     failure = Failure(f"could not {doing} the check: {problem}", item.check.remediation, crash=True)
     item.outcome = Outcome("warning" if item.check.severity == "advisory" else "failed", failure)
+
+
+def _is_xfail(error: BaseException) -> bool:
+    """Tell whether a mark, xfail(run=False), kept the item from being run."""
+    return isinstance(error, pytest.xfail.Exception)
 
 
 def complete(item: CheckItem, report: pytest.TestReport) -> None:
@@ -73,8 +83,11 @@ def complete(item: CheckItem, report: pytest.TestReport) -> None:
         assert outcome.failure is not None  # noqa: S101 - a warning has a reason
         line = outcome.failure.line or 1
         report.longrepr = (item.parent.name_shown, line, f"Skipped: {summary_line(outcome.failure)}")
+    elif outcome.word == "skipped" and report.skipped:
+        report.longrepr = (item.parent.name_shown, 1, f"Skipped: {outcome.reason}")
     report.user_properties = [*_other_properties(report), *_properties(item.check, outcome)]
-    report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
+    if report.when != "teardown" or report.outcome != "passed":
+        report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
 
 
 def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ def _require_assertions() -> None:
 
 
 def _require_separate_artifacts(preflight: Preflight) -> None:
-    writers: dict[Path, Path] = {}
+    writers: dict[str, Path] = {}
     for path, artifact in preflight.artifacts.items():
-        other = writers.setdefault(artifact.resolve(), path)
+        other = writers.setdefault(os.path.realpath(artifact), path)
         if other != path:
             raise pytest.UsageError(
                 f"{shown(other, preflight.config)} and {shown(path, preflight.config)} would both write"
@@ -80,6 +81,16 @@ class Hooks:
             parent, path=file_path, preflight=self.preflight, kind=kind
         )
         return node
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
+        """End with 2, not 4, where an item of a malformed document was named."""
+        try:
+            return (yield)
+        except pytest.UsageError:
+            if self.preflight.malformed:
+                raise session.Interrupted("a document could not be read") from None
+            raise
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Take note of a document that could not be read, here or by a worker."""

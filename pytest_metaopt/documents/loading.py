@@ -22,6 +22,10 @@ MAX_DEPTH = 64
 MAX_VALUES = 100_000
 """Most values a document may hold once aliases are expanded."""
 
+_MAX_NUMBER = 4300
+# As many digits as Python makes an integer of; PyYAML's base 60 would take minutes over a longer one.
+_MAX_SCAN = 1 << 17
+
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -59,18 +63,34 @@ def _read_bytes(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise DocumentError(path, _opening_problem(error)) from None
-    with open(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "a FIFO, socket or device"
-            raise DocumentError(path, f"is {kind}; name a regular file")
-        try:
+    try:
+        problem = _kind_problem(os.fstat(descriptor).st_mode)
+        if problem is not None:
+            raise DocumentError(path, problem)
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise DocumentError(path, f"can't be read: {error.strerror}") from None
+    except OSError as error:
+        raise DocumentError(path, f"can't be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_BYTES:
         raise DocumentError(path, f"is larger than {MAX_BYTES} bytes (1 MiB); is this the right file?")
     return data
+
+
+def file_problem(path: Path) -> str | None:
+    """Say why *path* is no file that could be read, without opening it; None where it is one."""
+    try:
+        return _kind_problem(path.stat().st_mode)
+    except OSError as error:
+        return _opening_problem(error)
+
+
+def _kind_problem(mode: int) -> str | None:
+    if stat.S_ISREG(mode):
+        return None
+    kind = "a directory" if stat.S_ISDIR(mode) else "a FIFO, socket or device"
+    return f"is {kind}; name a regular file"
 
 
 def _opening_problem(error: OSError) -> str:
@@ -78,8 +98,6 @@ def _opening_problem(error: OSError) -> str:
         return "no such file; check the path"
     if isinstance(error, PermissionError):
         return "no permission to read it; check its mode and owner"
-    if isinstance(error, IsADirectoryError):
-        return "is a directory; name a regular file"
     return f"can't be opened: {error.strerror}"
 
 
@@ -130,6 +148,14 @@ def read_yaml_mapping(path: Path, what: str) -> YamlTree:
 
 def _check_shape(path: Path, text: str) -> None:
     """Refuse what is too deep, or more than one document, before anything recursive sees it."""
+    if ("\t" in text or "!" in text) and len(text) <= _MAX_SCAN:
+        # yaml.safe_load, which the orchestrator reads with, refuses tabs that libyaml lets pass, and reads
+        # the tag "!" as another value.
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.TagToken) and token.value == (None, "!"):
+                raise DocumentError(
+                    path, "the tag ! is not supported; remove it", position=_mark(token.start_mark)
+                )
     depth = 0
     documents = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -189,12 +215,15 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         if node.tag not in _SCALARS:
             raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
+        kind = node.tag.rpartition(":")[2]
+        if kind in {"int", "float"} and len(node.value) > _MAX_NUMBER:
+            raise self._fail(node, f"is a number of more than {_MAX_NUMBER} characters; quote it")
         try:
             return self.loader.construct_object(node)
-        except (ValueError, KeyError, AttributeError, OverflowError, TypeError):
-            # PyYAML lets whatever int(), float() and its own tables raise pass through.
-            kind = node.tag.rpartition(":")[2]
-            raise self._fail(node, f"can't be read as a {kind}; quote it") from None
+        except yaml.YAMLError:
+            raise
+        except Exception:  # noqa: BLE001 - PyYAML lets pass what int(), float() and its own tables raise
+            raise self._fail(node, f"can't be read as a value of type {kind}; quote it") from None
 
     def _sequence(self, node: yaml.Node, keys: KeyPath) -> tuple[Any, ...]:
         if node.tag != "tag:yaml.org,2002:seq":
@@ -213,6 +242,9 @@ class _Builder:
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 merged.update(self._merged(value_node, keys))
+        # In a second pass, so that a key of its own has its own place.
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._fail(key_node, "a key is a list or mapping; use a string")
