@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..identity import NotJsonError, campaign_id, campaign_identity_hash, runtime_config_hash
+from ..identity import (
+    NotJsonError,
+    campaign_id,
+    campaign_identity_hash,
+    identity_fields,
+    runtime_config_hash,
+)
 from .document import Document, DocumentError
 from .loading import read_yaml_mapping
 from .shapes import Choice, Field, Given, Integer, Number, Section, Text
@@ -90,11 +97,15 @@ _SECTION_LINE = re.compile(rf"^({'|'.join(NAMES)})\s*:", re.MULTILINE)
 
 @dataclass(frozen=True, eq=False)
 class Campaign(Document):
-    """A parsed campaign file, with the id and the two hashes that the orchestrator knows it by."""
+    """A parsed campaign file, with the id and the two hashes that the orchestrator knows it by.
+
+    :param identity: the hash of each field that ``identity_hash`` is taken over, to tell which one changed.
+    """
 
     id: str
     identity_hash: str
     runtime_hash: str
+    identity: Mapping[str, str]
 
 
 def load_campaign(path: Path) -> Campaign:
@@ -114,6 +125,7 @@ def load_campaign(path: Path) -> Campaign:
             id=campaign_id(tree.value),
             identity_hash=campaign_identity_hash(tree.value),
             runtime_hash=runtime_config_hash(tree.value),
+            identity=identity_fields(tree.value),
         )
     except NotJsonError as error:
         raise DocumentError(path, str(error), position=document.position(error.keys)) from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..text import described, did_you_mean, nearest
+from ..text import described, did_you_mean, enumeration, nearest
 from .document import KeyPath, dotted
 
 PLACEHOLDERS = ("YOUR_", "replace-me")
@@ -221,7 +221,7 @@ class Section:
     @property
     def wanted(self) -> str:
         """What it has to be, in words."""
-        return f"a mapping with {_enumeration([field.name for field in self.fields if field.required])}"
+        return f"a mapping with {enumeration([field.name for field in self.fields if field.required])}"
 
     @property
     def remediation(self) -> str:
@@ -322,8 +322,3 @@ def _reads_as_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def _enumeration(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
