@@ -300,14 +300,14 @@ ADVICE: dict[str, Wrong] = {
         [("  repo: .\n", "  repo: old\n  repo: .\n"), ("wandb:\n", "wandb: x\nwandb:\n")],
         "duplicate_keys",
         [
-            "5:3: project.repo is given a second time; this one counts",
-            "8:1: wandb is given a second time; this one counts",
+            "5:3: project.repo is given more than once; this one counts",
+            "8:1: wandb is given more than once; this one counts",
         ],
     ),
     "duplicate_in_anchor": Wrong(
         [("  name: demo\n", "  name: demo\n  notes: &n {a: 1, a: 2}\n  more: [*n, *n, *n]\n")],
         "duplicate_keys",
-        ["3:20: campaign.notes.a is given a second time; this one counts"],
+        ["3:20: campaign.notes.a is given more than once; this one counts"],
     ),
     "no_idle_timeout": without(
         "idle_timeout_minutes",

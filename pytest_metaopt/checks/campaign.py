@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from .. import Finding, check, fail, not_applicable
 from ..documents import accelerator
@@ -16,22 +16,30 @@ _SECTIONS = {section.name: section for section in SECTIONS}
 _MOST_TOLD = 50
 
 
+def _fail(campaign: Campaign, problems: Sequence[Problem]) -> None:
+    """Fail with all of *problems*, each with its place."""
+    _tell([_finding(problem.message, campaign.position(problem.keys)) for problem in problems])
+
+
+def _tell(findings: Sequence[Finding], count: int | None = None) -> None:
+    """Fail with *findings*; of a hostile file's thousands only the first are told.
+
+    :param count: how many there are, where *findings* are not all of them.
+    """
+    count = len(findings) if count is None else count
+    told = list(findings[:_MOST_TOLD])
+    if count > _MOST_TOLD:
+        told.append(Finding(f"and {count - _MOST_TOLD} more of the kind"))
+    if told:
+        fail(told)
+
+
 def _finding(message: str, position: Position | None) -> Finding:
     return Finding(message, *position) if position else Finding(message)
 
 
-def _fail(campaign: Campaign, problems: Iterable[Problem]) -> None:
-    """Fail with all of *problems*, each with its place; a hostile file's thousands are cut short."""
-    found = list(problems)
-    findings = [_finding(problem.message, campaign.position(problem.keys)) for problem in found[:_MOST_TOLD]]
-    if len(found) > _MOST_TOLD:
-        findings.append(Finding(f"and {len(found) - _MOST_TOLD} more of the kind"))
-    if findings:
-        fail(findings)
-
-
 def _holds(campaign: Campaign, name: str) -> None:
-    _fail(campaign, _SECTIONS[name].problems(campaign.data, siblings=NAMES))
+    _fail(campaign, list(_SECTIONS[name].problems(campaign.data, siblings=NAMES)))
 
 
 def _section(name: str) -> Callable[[Callable[[Campaign], None]], Callable[[Campaign], None]]:
@@ -88,14 +96,12 @@ def stop_conditions_are_accepted(campaign: Campaign) -> None:
 )
 def top_level_keys_are_known(campaign: Campaign) -> None:
     """Every top-level key is one that the orchestrator knows."""
-    _fail(
-        campaign,
-        (
-            Problem((key,), f"the top-level key {dotted((key,))} is not known{_near(key)}")
-            for key in campaign.data
-            if key not in KNOWN_KEYS
-        ),
-    )
+    unknown = [key for key in campaign.data if key not in KNOWN_KEYS]
+    findings = [
+        _finding(f"the top-level key {dotted((key,))} is not known{_near(key)}", campaign.position((key,)))
+        for key in unknown[:_MOST_TOLD]
+    ]
+    _tell(findings, len(unknown))
 
 
 def _near(key: object) -> str:
@@ -114,14 +120,12 @@ def keys_are_given_once(campaign: Campaign) -> None:
     places: dict[Position, KeyPath] = {}
     for keys, position in campaign.duplicates.items():
         places.setdefault(position, keys)
-    findings = [
-        _finding(f"{dotted(keys)} is given a second time; this one counts", place)
-        for place, keys in sorted(places.items())
-    ]
-    if len(findings) > _MOST_TOLD:
-        findings[_MOST_TOLD:] = [Finding(f"and {len(findings) - _MOST_TOLD} more of the kind")]
-    if findings:
-        fail(findings)
+    _tell(
+        [
+            _finding(f"{dotted(keys)} is given more than once; this one counts", place)
+            for place, keys in sorted(places.items())
+        ]
+    )
 
 
 @check(
@@ -138,10 +142,10 @@ def accelerator_is_readable(campaign: Campaign) -> None:
         not_applicable("compute.accelerator is not given")
     _fail(
         campaign,
-        (
+        [
             Problem((*keys, *inner), f"{dotted((*keys, *inner))} {told}")
             for inner, told in accelerator.problems(value)
-        ),
+        ],
     )
 
 
@@ -168,10 +172,13 @@ _HIGHER_IS_BETTER = (
     "accuracy acc f1 auc auroc auprc precision recall map miou iou dice bleu rouge r2 reward return"
 )
 _TURNED_ROUND = "neg negative minus inverse inv"
+_LONGEST_METRIC = 200
 
 
 def _better(metric: str) -> tuple[str, str] | None:
     """Return a word of the metric's name and the direction that it stands for; None where it is open."""
+    if len(metric) > _LONGEST_METRIC:
+        return None
     parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
     words = [word for word in re.split(r"[^a-z0-9]+", parts) if word]
     lower = [word for word in words if word in _LOWER_IS_BETTER.split()]

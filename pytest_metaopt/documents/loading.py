@@ -74,7 +74,7 @@ def _read_bytes(path: Path, most: int) -> bytes:
     finally:
         os.close(descriptor)
     if len(data) > most:
-        raise DocumentError(path, f"is larger than {most} bytes ({most >> 20} MiB); is this the right file?")
+        raise DocumentError(path, f"is larger than {most} bytes; is this the right file?")
     return data
 
 

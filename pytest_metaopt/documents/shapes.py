@@ -34,6 +34,7 @@ DEFINITIONS: dict[str, Any] = {
 """What the JSON Schemas of shapes refer to; it belongs under ``$defs`` of the whole."""
 
 _SHOWN_DIGITS = 15
+_MOST_COMPARED = 1000
 LONGEST_NAME = 40
 _PLACEHOLDER = "is a placeholder; put the real value there"
 
@@ -310,6 +311,8 @@ def _placeholders(value: object, keys: KeyPath) -> Iterator[Problem]:
 
 def _meant(name: str, block: Mapping[Any, Any], known: Sequence[str]) -> str:
     """Return the question whether a key that is there was meant for *name*, which is not."""
+    if len(block) > _MOST_COMPARED:
+        return ""
     others = [key for key in block if isinstance(key, str) and key not in known and len(key) < LONGEST_NAME]
     found = nearest(name, others)
     return f"; is {found!r} meant for it?" if found is not None else ""
