@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -68,22 +69,26 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(campaign: Path, root: Path) -> int:
     os.chdir(root)
     witness = _Witness()
-    status = pytest.main(
-        [
-            "--metaopt-campaign",
-            str(campaign),
-            "--metaopt-root",
-            str(root),
-            "--rootdir",
-            str(root),
-            "-qq",
-            # This module was imported before pytest could rewrite the assertions of its package.
-            "-W",
-            "ignore:Module already imported so cannot be rewritten; pytest_metaopt",
-            "--no-header",
-        ],
-        plugins=[witness],
-    )
+    # pytest's cache would be left in the project, also where nothing could be looked at.
+    with tempfile.TemporaryDirectory(prefix="pytest-metaopt-cache-") as cache:
+        status = pytest.main(
+            [
+                "--metaopt-campaign",
+                str(campaign),
+                "--metaopt-root",
+                str(root),
+                "--rootdir",
+                str(root),
+                "-o",
+                f"cache_dir={cache}",
+                "-qq",
+                # This module was imported before pytest could rewrite the assertions of its package.
+                "-W",
+                "ignore:Module already imported so cannot be rewritten; pytest_metaopt",
+                "--no-header",
+            ],
+            plugins=[witness],
+        )
     if witness.interrupted:
         return _INTERRUPTED
     if witness.readiness is None:

@@ -58,7 +58,7 @@ class DocumentFile(pytest.Module):
         try:
             self.document = self.preflight.document(self.path, self.kind)
         except DocumentError as error:
-            raise self.CollectError(str(error).replace(str(self.path), self.name_shown, 1)) from None
+            raise self.CollectError(error.told(self.name_shown)) from None
         checks = self.preflight.checks(self)
         items = [item for check in checks.values() for item in self._items(check)]
         self.preflight.plan(self, items)
@@ -119,6 +119,11 @@ class CheckItem(pytest.Function):
         self._bootstrap_error: str | None = None
         self.add_marker("metaopt")
         self.add_marker(check.severity)
+
+    @property
+    def key(self) -> str:
+        """What results are known by: node ids of files outside the root folder may be the same."""
+        return f"{self.path}::{self.name}"
 
     @property
     def document(self) -> Document:

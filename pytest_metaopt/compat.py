@@ -42,6 +42,8 @@ def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) ->
             item.runtest()
         finally:
             state.teardown_exact(keep)  # type: ignore[arg-type]
+    except pytest.exit.Exception:
+        raise
     except (Exception, SystemExit, Skipped, pytest.fail.Exception):  # noqa: BLE001, S110 - see above
         pass
     finally:

@@ -77,6 +77,8 @@ def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
     """
     try:
         answer = check.function(**arguments)
+    except pytest.exit.Exception:
+        raise
     except CheckFailed as error:
         return _failed(error, check)
     except AssertionError as error:
@@ -122,6 +124,8 @@ def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
     """Request the bootstrap *fixture*; return what it changed, or why it could not."""
     try:
         told = request(fixture)
+    except pytest.exit.Exception:
+        raise
     except pytest.FixtureLookupError as error:
         missing = error.argname or fixture
         return Bootstrapping(error=f"there is no fixture {missing!r}")

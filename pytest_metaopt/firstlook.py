@@ -31,11 +31,11 @@ class FirstLooks:
 
     def failure(self, item: CheckItem) -> Failure | None:
         """Return why *item* did not hold at its first look; None where it held, or was not looked at."""
-        return self._failures.get(item.nodeid)
+        return self._failures.get(item.key)
 
     @property
     def pending(self) -> frozenset[str]:
-        """The node ids of the checks that did not hold."""
+        """The keys of the checks that did not hold."""
         return frozenset(self._failures)
 
     def load(self) -> bool:
@@ -44,8 +44,8 @@ class FirstLooks:
             return False
         seen = json.loads(self._store.read_text(encoding="ascii"))
         self._failures = {
-            nodeid: Failure(look["message"], look["remediation"], look["line"], look["column"])
-            for nodeid, look in seen.items()
+            key: Failure(look["message"], look["remediation"], look["line"], look["column"])
+            for key, look in seen.items()
         }
         return True
 
@@ -54,11 +54,11 @@ class FirstLooks:
         if self.load():
             return
         broken = self._left_looking()
-        for item, keep in _with_next([item for item in items if item.nodeid not in broken]):
-            self._begin(item.nodeid)
+        for item, keep in _with_next([item for item in items if item.key not in broken]):
+            self._begin(item.key)
             item.take_first_look(keep)
             if item.looked and item.look is not None:
-                self._failures[item.nodeid] = item.look
+                self._failures[item.key] = item.look
         self._save()
 
     @property
@@ -66,10 +66,10 @@ class FirstLooks:
         """Where the one who looks writes down what at, for those who come after a crash."""
         return self._store.with_suffix(".journal") if self._store else None
 
-    def _begin(self, nodeid: str) -> None:
+    def _begin(self, key: str) -> None:
         if self._journal is not None:
             with self._journal.open("a", encoding="ascii") as journal:
-                journal.write(json.dumps([os.getpid(), nodeid]) + "\n")
+                journal.write(json.dumps([os.getpid(), key]) + "\n")
 
     def _left_looking(self) -> frozenset[str]:
         """Return the checks that crashed a worker at their first look; their turn in the run comes anyway."""
@@ -83,13 +83,13 @@ class FirstLooks:
         if self._store is None:
             return
         seen = {
-            nodeid: {
+            key: {
                 "message": failure.message,
                 "remediation": failure.remediation,
                 "line": failure.line,
                 "column": failure.column,
             }
-            for nodeid, failure in self._failures.items()
+            for key, failure in self._failures.items()
         }
         unfinished = self._store.with_suffix(f".{os.getpid()}")
         unfinished.write_text(json.dumps(seen), encoding="ascii")

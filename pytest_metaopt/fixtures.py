@@ -67,9 +67,17 @@ class GitIgnore:
             require_inside(self.path, self.root)
         except OutsideProjectError as error:
             return str(error)
+        if self.path.is_symlink() and not self.path.exists():
+            return ".gitignore is a dangling link"
         if self.path.is_symlink():
             return ".gitignore is a link, which git does not follow; replace it with a file"
-        return None if self.path.is_file() else ".gitignore is no regular file"
+        if not self.path.is_file():
+            return ".gitignore is no regular file"
+        try:
+            self.path.open("rb").close()
+        except OSError as error:
+            return f".gitignore can't be read: {error.strerror}"
+        return None
 
     def excludes_state_folder(self) -> bool:
         """Tell whether it has one of the lines ``.ml-metaopt/``, ``.ml-metaopt``, ``.ml-metaopt/*``.

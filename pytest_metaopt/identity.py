@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .documents.document import KeyPath
+from .text import printable
 
 _MAX_INT_BITS = 14_000
 # Python refuses to print integers of more than 4,300 digits (14,284 bits); YAML can write them in hex.
@@ -27,7 +28,7 @@ class NotJsonError(ValueError):
     def __init__(self, keys: KeyPath, problem: str) -> None:
         self.keys = keys
         self.problem = problem
-        super().__init__(f"{'.'.join(map(str, keys))} {problem}")
+        super().__init__(f"{printable('.'.join(map(str, keys)))} {problem}")
 
 
 def canonical_json(value: Any) -> bytes:

@@ -87,7 +87,8 @@ class Preflight:
     def evaluates(self) -> bool:
         """Whether checks are evaluated at all in this session."""
         option = self.config.option
-        return not (option.collectonly or option.setuponly or option.setupplan)
+        others = ("collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")
+        return not (option.metaopt_checks or any(getattr(option, name, False) for name in others))
 
     def _shared_folder(self) -> Path | None:
         if self.worker_input is not None:
@@ -168,7 +169,7 @@ class Preflight:
             runtime_config_hash=document.runtime_hash,
             checks=tuple(
                 readiness.PlannedCheck(
-                    item.nodeid,
+                    item.key,
                     item.check.id,
                     item.check.severity,
                     printable(item.subject.name) if item.subject else None,
@@ -250,7 +251,7 @@ class Preflight:
             self.ledger.add_plan(readiness.Plan.from_json(plan))
         payload = getattr(report, "metaopt", None)
         if payload is not None and not is_rerun(report):
-            self.ledger.add_result(report.nodeid, payload)
+            self.ledger.add_result(payload)
             self._let_go_if_done()
 
     def record_collection_failure(self, nodeid: str) -> None:

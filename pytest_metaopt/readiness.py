@@ -28,9 +28,12 @@ _SEVEREST_FIRST = ("failed", "warning", "bootstrapped", "passed", "skipped")
 
 @dataclass(frozen=True)
 class PlannedCheck:
-    """A check of a campaign's full plan, before anything was selected away."""
+    """A check of a campaign's full plan, before anything was selected away.
 
-    nodeid: str
+    :param key: what its results are known by; unlike a node id, unique in a session.
+    """
+
+    key: str
     check_id: str
     severity: str
     subject: str | None = None
@@ -71,7 +74,7 @@ class Ledger:
     """What the process that sees all reports knows: the plans, and how each check came out.
 
     :param plans: by the document's path. Workers that read different contents end up in ``conflicts``.
-    :param results: the payload of the reports, by node id.
+    :param results: the payload of the reports, by the key of the check.
     """
 
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -84,11 +87,11 @@ class Ledger:
         if known != plan:
             self.conflicts.add(plan.path)
 
-    def add_result(self, nodeid: str, payload: dict[str, Any]) -> None:
+    def add_result(self, payload: dict[str, Any]) -> None:
         """Take note of an outcome; of several for one check the worst counts."""
-        known = self.results.get(nodeid)
+        known = self.results.get(payload["key"])
         if known is None or _rank(payload) < _rank(known):
-            self.results[nodeid] = payload
+            self.results[payload["key"]] = payload
 
 
 def _rank(payload: Mapping[str, Any]) -> int:
@@ -138,7 +141,7 @@ def judge(ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | Non
     :param seconds: how long the session took.
     :param interruption: why the session did not come to its end, None where it did.
     """
-    results = [(check, ledger.results.get(check.nodeid)) for check in plan.checks]
+    results = [(check, ledger.results.get(check.key)) for check in plan.checks]
     unevaluated = tuple(
         check.label for check, result in results if result is None and check.severity == "blocking"
     )
@@ -265,6 +268,8 @@ def write_artifact(artifact: Mapping[str, Any], path: Path, *, root: Path | None
             _require_inside(folder, root)
         if path.is_dir():
             raise NotWrittenError(f"{path} is a directory; remove it")
+        if path.exists() and not path.is_file():
+            raise NotWrittenError(f"{path} is no regular file; name another one")
         _remove_leftovers(folder, path.name)
         _replace(path, json.dumps(artifact, indent=2, ensure_ascii=True) + "\n")
     except OSError as error:
@@ -275,7 +280,7 @@ def _require_inside(folder: Path, root: Path) -> None:
     real = Path(os.path.realpath(folder))
     if not real.is_dir():
         raise NotWrittenError(
-            f"{folder} is no directory; make it (without --metaopt-no-bootstrap, check R1 does)"
+            f"{folder} is no directory; make it, or let check R1 make it in a full run with bootstraps"
         )
     if not real.is_relative_to(os.path.realpath(root)):
         raise NotWrittenError(f"{folder} leads out of the project root {root}; replace the link")

@@ -114,7 +114,7 @@ def metadata(item: CheckItem) -> dict[str, Any]:
     if outcome is None:
         return {}
     payload = _payload(item, outcome)
-    del payload["document"]
+    del payload["key"]
     return {"metaopt": payload}
 
 
@@ -122,7 +122,7 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
     """Return the outcome as plain values, which survive the way from a worker to its controller."""
     failure = outcome.failure
     return {
-        "document": str(item.path),
+        "key": item.key,
         "check_id": item.check.id,
         "group": item.check.group,
         "severity": item.check.severity,

@@ -41,7 +41,12 @@ def _require_assertions() -> None:
 
 def _require_separate_artifacts(preflight: Preflight) -> None:
     writers: dict[str, Path] = {}
+    documents = {os.path.realpath(path) for path in preflight.kinds}
     for path, artifact in preflight.artifacts.items():
+        if os.path.realpath(artifact) in documents:
+            raise pytest.UsageError(
+                f"--metaopt-readiness: {shown(artifact, preflight.config)} is a document; name another file"
+            )
         other = writers.setdefault(os.path.realpath(artifact), path)
         if other != path:
             raise pytest.UsageError(
@@ -137,9 +142,12 @@ class Hooks:
         """Write the artifacts before any other report, which may tell of them."""
         self.preflight.conclude(int(session.exitstatus))
         verdicts = self.preflight.verdicts
-        broken = any(verdict.note is not None or verdict.status == "FAILED" for verdict in verdicts)
+        broken = self.preflight.interruption is not None or any(
+            verdict.note is not None or verdict.status == "FAILED" for verdict in verdicts
+        )
         if broken and session.exitstatus == pytest.ExitCode.OK:
-            # An xfail mark, or an artifact that could not be written, does not look like success.
+            # An xfail mark, an artifact that could not be written, or an internal error of a pytest-xdist
+            # worker must not look like success.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.preflight.malformed and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             # pytest-xdist ends with 1 where pytest ends with 2.

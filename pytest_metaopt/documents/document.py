@@ -34,8 +34,12 @@ class DocumentError(Exception):
         self.path = path
         self.problem = problem
         self.position = position
-        place = f"{path}:{position.line}:{position.column}" if position else f"{path}"
-        super().__init__(f"{place}: {problem}")
+        super().__init__(self.told(path))
+
+    def told(self, name: Path | str) -> str:
+        """Return the error as one line, with the file called *name*."""
+        position = f":{self.position.line}:{self.position.column}" if self.position else ""
+        return printable(f"{name}{position}: {self.problem}").replace("\n", "\\n")
 
 
 @dataclass(frozen=True, eq=False)
