@@ -120,7 +120,6 @@ def _verify(arguments: list[str]) -> int:
     from .documents.document import DocumentError
     from .preflight import project_root
     from .readiness import ARTIFACT_NAME, STATE_FOLDER
-    from .text import one_line, printable
 
     def duration(text: str) -> int:
         try:
@@ -147,7 +146,7 @@ def _verify(arguments: list[str]) -> int:
     try:
         campaign = load_campaign(Path(given.campaign))
     except DocumentError as error:
-        sys.stderr.write(f"ERROR: {one_line(printable(str(error)))}\n")
+        sys.stderr.write(f"ERROR: {error}\n")
         return USAGE
     root = project_root(Path(given.campaign).absolute(), Path(given.cwd) if given.cwd is not None else None)
     artifact = Path(given.readiness) if given.readiness else root / STATE_FOLDER / ARTIFACT_NAME

@@ -233,7 +233,7 @@ REFUSED: dict[str, Wrong] = {
     "gain_0.0": wrong("objective", GAIN.format("0.0"), improvement_threshold="0.0"),
     "gain_exponent": wrong(
         "objective",
-        GAIN.format("a string (write 1.0e-3, with dot and sign)"),
+        GAIN.format("a string (an exponent needs a dot and a sign, as in 1.0e-3)"),
         improvement_threshold="1e-3",
     ),
     "gain_infinite": wrong(

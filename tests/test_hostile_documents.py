@@ -206,5 +206,5 @@ def test_a_name_with_control_characters_cannot_steer_the_terminal(tmp_path: Path
     err = io.StringIO()
     with redirect_stderr(err):
         assert main(["verify", "--campaign", str(tmp_path / "a\x1b[31m\nb.yaml")]) == 2
-    assert err.getvalue().endswith("a\\x1b[31m b.yaml: no such file; check the path\n")
+    assert err.getvalue().endswith("a\\x1b[31m\\nb.yaml: no such file; check the path\n")
     assert err.getvalue().count("\n") == 1

@@ -17,8 +17,10 @@ _MOST_TOLD = 50
 
 
 def _fail(campaign: Campaign, problems: Sequence[Problem]) -> None:
-    """Fail with all of *problems*, each with its place."""
-    _tell([_finding(problem.message, campaign.position(problem.keys)) for problem in problems])
+    """Fail with all of *problems*, each with its place, in the order of the file."""
+    placed = [(campaign.position(problem.keys), problem.message) for problem in problems]
+    placed.sort(key=lambda place: place[0] or (0, 0))
+    _tell([_finding(message, position) for position, message in placed])
 
 
 def _tell(findings: Sequence[Finding], count: int | None = None) -> None:

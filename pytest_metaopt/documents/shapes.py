@@ -119,7 +119,8 @@ class _Numeric(Shape):
     def found(self, value: object) -> str:
         if isinstance(value, str) and _reads_as_number(value):
             exponent = "e" in value.lower()
-            return f"a string ({'write 1.0e-3, with dot and sign' if exponent else 'remove the quotes'})"
+            hint = "an exponent needs a dot and a sign, as in 1.0e-3" if exponent else "remove the quotes"
+            return f"a string ({hint})"
         if isinstance(value, bool) or not isinstance(value, int | float):
             return described(value)
         if isinstance(value, int):
