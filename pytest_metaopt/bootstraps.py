@@ -7,6 +7,7 @@ sentences. A conftest may override each by a fixture of the same name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,9 @@ def _make_directories(root: Path, wanted: list[Path]) -> list[str]:
                     made.append(folder)  # noqa: PERF401 - what is made so far must be known when one fails
     except BootstrapError:
         for folder in reversed(made):
-            folder.rmdir()
+            # What somebody has put something into since stays; the first cause is the one to tell.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
     return _told(root, made)
 

@@ -227,6 +227,8 @@ class Preflight:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(f"metaopt: {sentence}")
+            # Into a pipe, it would otherwise come only when the waiting is over.
+            reporter.flush()
 
     def _let_go_if_done(self) -> None:
         """Release the project lock once no check of this session may still run a bootstrap."""

@@ -70,7 +70,8 @@ class Project:
 
     def pytest(self, *arguments: str | Path) -> RunResult:
         """Run pytest in a process of its own, with just the arguments given."""
-        return self.pytester.runpytest_subprocess(*arguments)
+        # Its import takes as long as all the rest of a session does, and no project here uses it.
+        return self.pytester.runpytest_subprocess("-p", "no:hypothesispytest", *arguments)
 
     def preflight(self, *arguments: str | Path) -> RunResult:
         """Run pytest on the campaign, named by option."""

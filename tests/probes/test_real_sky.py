@@ -1,0 +1,79 @@
+"""Against the SkyPilot that is installed; skipped where none is. The first question starts its API server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_metaopt.probes.command import Deadline, Runner
+from pytest_metaopt.probes.sky import Cloud, ask, skypilot
+from tests.probes.conftest import forget_environment
+from tests.probes.servers import free_port
+
+pytestmark = pytest.mark.skipif(shutil.which("sky") is None, reason="SkyPilot is not installed")
+
+PATIENCE = 120.0
+"""Seconds for a question that starts the API server: 17 to 33 s were measured on two cores (0.14.1)."""
+
+
+@pytest.fixture(scope="module")
+def sky_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of its own, with an API server of its own; stopped in the end.
+
+    The server looks with the home that it was started with, so it must be none that is there already:
+    the port tells servers apart (``SKYPILOT_API_SERVER_LOCAL_PORT``, SkyPilot 0.14.0 and later).
+    """
+    home = tmp_path_factory.mktemp("sky-home")
+    port = free_port()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        forget_environment(monkeypatch, home)
+        monkeypatch.setenv("SKYPILOT_API_SERVER_LOCAL_PORT", str(port))
+        monkeypatch.setenv("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
+        try:
+            yield home
+        finally:
+            subprocess.run(["sky", "api", "stop"], check=False, stdin=subprocess.DEVNULL, timeout=60)
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the API server was not stopped"
+
+
+@pytest.fixture
+def run() -> Runner:
+    return Runner(Deadline.after(PATIENCE))
+
+
+def test_version(sky_home: Path, run: Runner) -> None:
+    found = skypilot(run)
+    assert found.problem is None
+    assert found.version is not None
+
+
+def test_vast_with_and_without_a_key(sky_home: Path, run: Runner) -> None:
+    without = ask("vast", run)
+    assert (without.enabled, without.problem) == (False, None)
+    assert without.reason is not None
+    assert "~/.config/vastai/vast_api_key" in without.reason
+    key = sky_home / ".config" / "vastai" / "vast_api_key"
+    key.parent.mkdir(parents=True)
+    key.write_text("no-real-key")
+    assert ask("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
+
+
+def test_a_cloud_that_there_is_not(sky_home: Path, run: Runner) -> None:
+    found = ask("nosuchcloud", run)
+    assert found.problem == "this SkyPilot knows no cloud 'nosuchcloud'"
+    assert "vast" in found.known
+
+
+def test_an_answer_that_does_not_come_in_time(sky_home: Path) -> None:
+    started = time.monotonic()
+    assert ask("vast", Runner(Deadline.after(0.7))).problem == "timed out after 0.7 s"
+    assert time.monotonic() - started < 2.7
+    assert os.environ["HOME"] == str(sky_home)
