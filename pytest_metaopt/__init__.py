@@ -1,17 +1,19 @@
 """Preflight for GPU training campaigns: every readiness question is a pytest test item.
 
 Users import :func:`check`, :func:`fail` and :func:`not_applicable` to declare checks of
-their own in a ``conftest.py``. They are imported on first use, because this package is
-imported in every pytest session of everyone who has it installed.
+their own in a ``conftest.py``, and :func:`probe` for the slow facts that those ask about.
+They are imported on first use, because this package is imported in every pytest session of
+everyone who has it installed.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .probes.pool import probe
     from .registry import Finding, check, fail, not_applicable
 
-__all__ = ["Finding", "__version__", "check", "fail", "not_applicable"]
+__all__ = ["Finding", "__version__", "check", "fail", "not_applicable", "probe"]
 
 __version__ = "0.1.0"
 
@@ -21,4 +23,8 @@ def __getattr__(name: str) -> object:
         from . import registry
 
         return getattr(registry, name)
+    if name == "probe":
+        from .probes.pool import probe
+
+        return probe
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

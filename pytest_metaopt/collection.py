@@ -14,10 +14,11 @@ import pytest
 from . import compat
 from .documents.document import Document, DocumentError
 from .documents.kinds import Kind, Subject
-from .evaluation import Failure, Outcome, bootstrap, evaluate
-from .registry import Check, NotApplicable
+from .evaluation import Failure, Outcome, bootstrap, evaluate, failed
+from .registry import Check, CheckFailed, NotApplicable
 from .reporting import failure_text, summary_line
-from .text import did_you_mean, printable
+from .secrets import safe
+from .text import did_you_mean
 
 if TYPE_CHECKING:
     from .preflight import Preflight
@@ -117,6 +118,7 @@ class CheckItem(pytest.Function):
         self.looked = False
         self._bootstrapped: tuple[str, ...] | None = None
         self._bootstrap_error: str | None = None
+        self._unmet: CheckFailed | None = None
         self.add_marker("metaopt")
         self.add_marker(check.severity)
 
@@ -143,7 +145,12 @@ class CheckItem(pytest.Function):
         self.seconds = 0.0
         self._bootstrapped = None
         self._bootstrap_error = None
-        super().setup()
+        self._unmet = None
+        try:
+            super().setup()
+        except CheckFailed as error:
+            # A fixture says no: what the check asks about can't be had, which is an answer.
+            self._unmet = error
 
     def take_first_look(self, keep: pytest.Item | pytest.Session) -> None:
         """Evaluate once, before any bootstrap of the session ran: ``looked`` and ``look`` tell the answer.
@@ -174,15 +181,13 @@ class CheckItem(pytest.Function):
 
     def runtest(self) -> None:
         """Evaluate; where that fails and a bootstrap may mend it, bootstrap and evaluate again."""
-        arguments = {name: self.funcargs[name] for name in fixture_names(self.check)}
-        _require_own_types(self.check, arguments)
         if self.looking:
-            self._first_evaluation(arguments)
+            self._first_evaluation()
             return
         try:
-            self.outcome = self._outcome(arguments)
+            self.outcome = self._outcome()
         except NotApplicable as reason:
-            self.outcome = Outcome("skipped", reason=printable(str(reason.msg)))
+            self.outcome = Outcome("skipped", reason=safe(str(reason.msg)))
             raise
         if self.outcome.word == "failed":
             assert self.outcome.failure is not None  # noqa: S101 - a failure has a reason
@@ -191,22 +196,29 @@ class CheckItem(pytest.Function):
             assert self.outcome.failure is not None  # noqa: S101 - as above
             raise AdvisoryFailure(summary_line(self.outcome.failure))
 
-    def _first_evaluation(self, arguments: dict[str, Any]) -> None:
+    def _evaluate(self) -> Failure | None:
+        if self._unmet is not None:
+            return failed(self._unmet, self.check)
+        arguments = {name: self.funcargs[name] for name in fixture_names(self.check)}
+        _require_own_types(self.check, arguments)
+        return evaluate(self.check, arguments)
+
+    def _first_evaluation(self) -> None:
         try:
-            self.look = evaluate(self.check, arguments)
+            self.look = self._evaluate()
         except compat.Skipped:
             return
         self.looked = True
 
-    def _outcome(self, arguments: dict[str, Any]) -> Outcome:
+    def _outcome(self) -> Outcome:
         preflight = self.parent.preflight
         first = preflight.first_looks.failure(self)
-        again = evaluate(self.check, arguments)
+        again = self._evaluate()
         if first is None and again is not None and self.check.bootstrap and preflight.settings.bootstrap:
             # It held at the first look, or was not looked at, and does not hold now.
             first = again
             self._run_bootstrap(self._bootstrap_request)
-            again = evaluate(self.check, arguments)
+            again = self._evaluate()
         changes = self._bootstrapped or ()
         if again is None:
             return Outcome("bootstrapped", first, changes=changes) if first else Outcome("passed")
@@ -216,7 +228,8 @@ class CheckItem(pytest.Function):
         elif self._bootstrapped is not None:
             told = f"bootstrap {self.check.bootstrap} ran, but it still does not hold"
             again = replace(again, message=f"{again.message}\n{told}")
-        return Outcome("warning" if self.check.severity == "advisory" else "failed", again, changes=changes)
+        told_only = self.check.severity == "advisory" or again.advisory
+        return Outcome("warning" if told_only else "failed", again, changes=changes)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show what is wrong, where, and how to mend it; a traceback only for a bug, or on ``--tb=long``."""

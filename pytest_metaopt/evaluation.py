@@ -11,7 +11,8 @@ import pytest
 
 from .compat import Skipped
 from .registry import Check, CheckFailed, Finding
-from .text import one_line, printable
+from .secrets import safe
+from .text import one_line
 
 Word = Literal["passed", "failed", "bootstrapped", "warning", "skipped"]
 
@@ -26,6 +27,7 @@ class Failure:
     :param column: the column, from 1.
     :param findings: where there are several: each with its place; ``line`` is the first one's.
     :param crash: the check, or a fixture of it, broke instead of answering: its traceback helps.
+    :param advisory: it does not block, whatever the severity of the check.
     :param error: what the check raised; it stays in this process.
     """
 
@@ -35,6 +37,7 @@ class Failure:
     column: int | None = None
     findings: tuple[Finding, ...] = ()
     crash: bool = False
+    advisory: bool = False
     error: BaseException | None = field(default=None, repr=False, compare=False)
 
     def traceback(self) -> str:
@@ -42,7 +45,7 @@ class Failure:
         if self.error is None or self.error.__traceback__ is None:
             return ""
         inner = self.error.__traceback__.tb_next
-        return printable("".join(traceback.format_exception(type(self.error), self.error, inner)))
+        return safe("".join(traceback.format_exception(type(self.error), self.error, inner)))
 
 
 @dataclass(frozen=True)
@@ -80,29 +83,30 @@ def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
     except pytest.exit.Exception:
         raise
     except CheckFailed as error:
-        return _failed(error, check)
+        return failed(error, check)
     except AssertionError as error:
-        return Failure(_assertion_message(error, check), printable(check.remediation), error=error)
+        return Failure(_assertion_message(error, check), safe(check.remediation), error=error)
     except pytest.fail.Exception as error:
-        return Failure(printable(error.msg or check.description), printable(check.remediation), error=error)
+        return Failure(safe(error.msg or check.description), safe(check.remediation), error=error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure, with its traceback
         message = f"the check broke: {brief(error)}"
-        return Failure(message, printable(check.remediation), crash=True, error=error)
+        return Failure(message, safe(check.remediation), crash=True, error=error)
     if answer is not None:
         # "return x == y" where an assert was meant would otherwise always hold.
         return Failure(
-            f"the check returned {printable(repr(answer))}; a check asserts, or calls fail()",
+            f"the check returned {safe(repr(answer))}; a check asserts, or calls fail()",
             "Assert in the check's function instead of returning a value.",
             crash=True,
         )
     return None
 
 
-def _failed(error: CheckFailed, check: Check) -> Failure:
+def failed(error: CheckFailed, check: Check) -> Failure:
+    """Return the failure that *error*, raised by :func:`~pytest_metaopt.registry.fail`, tells of."""
     remediation = error.remediation if error.remediation is not None else check.remediation
     many = len(error.findings) > 1
     findings = tuple(
-        replace(found, message=printable(one_line(found.message) if many else found.message))
+        replace(found, message=safe(one_line(found.message) if many else found.message))
         for found in error.findings
     )
     first = findings[0]
@@ -112,10 +116,11 @@ def _failed(error: CheckFailed, check: Check) -> Failure:
         message = "\n".join([f"{len(findings)} problems", *told])
     return Failure(
         message,
-        printable(remediation),
+        safe(remediation),
         first.line,
         first.column,
         findings if many else (),
+        advisory=error.advisory,
         error=error,
     )
 
@@ -130,15 +135,15 @@ def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
         missing = error.argname or fixture
         return Bootstrapping(error=f"there is no fixture {missing!r}")
     except (pytest.fail.Exception, Skipped) as error:
-        return Bootstrapping(error=printable(str(error.msg)))
+        return Bootstrapping(error=safe(str(error.msg)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure
         return Bootstrapping(error=brief(error))
     if told is None:
         return Bootstrapping(changes=(f"{fixture} ran",))
     if isinstance(told, str):
-        return Bootstrapping(changes=(printable(told),))
+        return Bootstrapping(changes=(safe(told),))
     try:
-        return Bootstrapping(changes=tuple(printable(str(change)) for change in told))
+        return Bootstrapping(changes=tuple(safe(str(change)) for change in told))
     except TypeError:
         return Bootstrapping(changes=(f"{fixture} ran",))
 
@@ -146,11 +151,11 @@ def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
 def brief(error: BaseException) -> str:
     """Return an exception as one phrase: an OSError as its reason and file, others with their type."""
     if isinstance(error, OSError) and error.strerror:
-        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+        return safe(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     text = str(error)
     if isinstance(error, BootstrapError):
-        return printable(text)
-    return printable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+        return safe(text)
+    return safe(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 class BootstrapError(Exception):
@@ -158,7 +163,7 @@ class BootstrapError(Exception):
 
 
 def _assertion_message(error: AssertionError, check: Check) -> str:
-    text = printable(str(error))
+    text = safe(str(error))
     # pytest's rewritten assertions put the values that were compared behind the author's own message.
     own, found, _ = text.partition("\nassert ")
     if found:

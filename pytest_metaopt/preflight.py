@@ -20,6 +20,7 @@ from .collection import CheckItem, DocumentFile, shown
 from .documents.campaign import Campaign
 from .documents.document import Document, DocumentError
 from .documents.kinds import KINDS, Kind, recognised_kind
+from .facts import Facts
 from .firstlook import FirstLooks
 from .locks import LockUnavailableError, acquire, held, project_lock
 from .registry import Catalog, Check
@@ -64,6 +65,7 @@ class Preflight:
         self._holding = False
         self._shared = self._shared_folder()
         self.first_looks = FirstLooks(self._shared / _STORE_NAME if self._shared else None)
+        self.facts = Facts(self, limit=settings.timeout)
 
     # -- who is who ---------------------------------------------------------------------------
 
@@ -131,6 +133,7 @@ class Preflight:
                 modules,
                 advisory=self.settings.advisory,
                 blocking=self.settings.blocking,
+                online=self.settings.online,
             )
         return self._catalog
 
@@ -205,11 +208,17 @@ class Preflight:
                 self._coordination.callback(lock.release)
         self._holding = True
 
-    def take_first_looks(self, session: pytest.Session) -> None:
-        """Evaluate every selected check that has a bootstrap, before any bootstrap runs."""
+    def prepare(self, session: pytest.Session) -> None:
+        """Begin to gather facts, and take first looks, once it is known what is selected."""
         stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
-        if self.distributes or stopped or not (self.evaluates and self.settings.bootstrap):
+        if self.distributes or stopped or not self.evaluates:
             return
+        self.facts.start(session.items)
+        if self.settings.bootstrap:
+            self._take_first_looks(session)
+
+    def _take_first_looks(self, session: pytest.Session) -> None:
+        """Evaluate every selected check that has a bootstrap, before any bootstrap runs."""
         items = [item for item in session.items if isinstance(item, CheckItem) and item.check.bootstrap]
         roots = {self.roots[item.path] for item in items}
         with _lock_or_exit(), held(project_lock(root, "bootstrap") for root in roots):
@@ -263,6 +272,7 @@ class Preflight:
 
     def conclude(self, exitstatus: int) -> None:
         """Judge every campaign and write the artifacts; ``verdicts`` says how that went."""
+        self.facts.close()
         self.let_go()
         if self.coordinates and self.evaluates:
             interruption = self.interruption or _interruption(exitstatus)

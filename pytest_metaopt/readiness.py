@@ -234,8 +234,8 @@ def _diagnostics(plan: Plan, evaluated: _Evaluated, changes: Sequence[str]) -> s
     for check, result in evaluated:
         if result["outcome"] == "warning":
             lines.append(f"warning: {check.label}: {result['message']}")
-            if result["remediation"]:
-                lines.append(f"guidance: {check.label}: {result['remediation']}")
+        if result["outcome"] in {"warning", "failed"} and result["remediation"]:
+            lines.append(f"guidance: {check.label}: {result['remediation']}")
     lines += [f"turned off by the project: {check_id}" for check_id in plan.turned_off]
     return "\n".join(lines) or None
 

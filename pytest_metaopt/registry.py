@@ -44,10 +44,13 @@ class Finding:
 class CheckFailed(AssertionError):  # noqa: N818 - named as what it tells, like pytest's own outcomes
     """A check says no. Raised by :func:`fail`; a plain ``assert`` does as well."""
 
-    def __init__(self, findings: Sequence[Finding], remediation: str | None) -> None:
+    def __init__(
+        self, findings: Sequence[Finding], remediation: str | None = None, *, advisory: bool = False
+    ) -> None:
         super().__init__("; ".join(finding.message for finding in findings))
         self.findings = tuple(findings)
         self.remediation = remediation
+        self.advisory = advisory
 
 
 class NotApplicable(Skipped):
@@ -60,6 +63,7 @@ def fail(
     remediation: str | None = None,
     line: int | None = None,
     column: int | None = None,
+    advisory: bool = False,
 ) -> NoReturn:
     """Make the running check fail with *message*.
 
@@ -68,12 +72,13 @@ def fail(
     :param remediation: what to do about it; default: the check's own.
     :param line: the line of the document, from 1, that it is about.
     :param column: the column, from 1.
+    :param advisory: this does not block, whatever the check's severity: the answer could not be had, say.
     """
     __tracebackhide__ = True
     findings = [Finding(message, line, column)] if isinstance(message, str) else list(message)
     if not findings:
         raise ValueError("fail() was called without a finding")
-    raise CheckFailed(findings, remediation)
+    raise CheckFailed(findings, remediation, advisory=advisory)
 
 
 def not_applicable(reason: str) -> NoReturn:
@@ -97,6 +102,7 @@ class Check:
     :param bootstrap: the name of the fixture that may mend what it found.
     :param remediation: what to do when it fails.
     :param when: tells of a document whether the check is asked of it at all; None: always.
+    :param online: it is asked with ``--metaopt-online`` only.
     :param function: the function that asserts.
     :param scope: the folder whose documents it applies to; None: all.
     """
@@ -109,6 +115,7 @@ class Check:
     bootstrap: str | None
     remediation: str
     when: Callable[[Any], bool] | None
+    online: bool
     function: Callable[..., object]
     scope: Path | None = None
 
@@ -137,6 +144,7 @@ def check(
     bootstrap: str | None = None,
     remediation: str = "",
     when: Callable[[Any], bool] | None = None,
+    online: bool = False,
 ) -> Callable[[_Function], _Function]:
     """Declare a check: the function below takes fixtures and asserts.
 
@@ -155,11 +163,14 @@ def check(
     :param remediation: what to do when it fails.
     :param when: called with the document: whether the check is collected for it. What can only be known when
         it is asked is told with :func:`not_applicable` instead.
+    :param online: collect it with ``--metaopt-online`` only, since it asks a service outside.
     :raises pytest.UsageError: one of these is not as said, or the function can't be a check.
     """
 
     def declare(function: _Function) -> _Function:
-        declared = Check(check_id, group, document, each, severity, bootstrap, remediation, when, function)
+        declared = Check(
+            check_id, group, document, each, severity, bootstrap, remediation, when, online, function
+        )
         _validate(declared)
         function.__globals__.setdefault(_DECLARED, []).append(declared)
         return function
@@ -227,14 +238,16 @@ class Catalog:
         *,
         advisory: Iterable[str] = (),
         blocking: Iterable[str] = (),
+        online: bool = False,
     ) -> None:
+        self._online = online
         self._advisory = frozenset(advisory)
         self._blocking = frozenset(blocking)
         self._checks: list[Check] = []
         for names in builtin_modules.values():
             for name in names:
                 self._checks += checks_of_module(importlib.import_module(name), None)
-        modules = [(module, _conftest_folder(module)) for module in plugins]
+        modules = [(module, conftest_folder(module)) for module in plugins]
         # Outer folders first, so that the nearest conftest has the last word on an id.
         modules.sort(key=lambda entry: len(entry[1].parts) if entry[1] else 0)
         for module, scope in modules:
@@ -249,7 +262,7 @@ class Catalog:
         chosen: dict[str, Check] = {}
         for declared in self:
             in_scope = declared.scope is None or document.path.is_relative_to(declared.scope)
-            if declared.document == kind and in_scope:
+            if declared.document == kind and in_scope and (self._online or not declared.online):
                 chosen[declared.id] = declared
         return {
             check_id: declared
@@ -275,7 +288,8 @@ class Catalog:
         return declared
 
 
-def _conftest_folder(module: Any) -> Path | None:
+def conftest_folder(module: Any) -> Path | None:
+    """Return the folder of a module that is a conftest, else None."""
     file = getattr(module, "__file__", None)
     if file is None or Path(file).name != "conftest.py":
         return None

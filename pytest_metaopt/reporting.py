@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import compat
 from .compat import Skipped
 from .evaluation import Failure, Outcome
 from .registry import Finding, NotApplicable
-from .text import one_line, printable, wrapped
+from .secrets import redact, safe
+from .text import one_line, wrapped
 
 if TYPE_CHECKING:
     from .collection import CheckItem
@@ -54,7 +57,7 @@ def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
     if excinfo is None:
         return
     if isinstance(excinfo.value, NotApplicable):
-        item.outcome = Outcome("skipped", reason=printable(str(excinfo.value.msg)))
+        item.outcome = Outcome("skipped", reason=safe(str(excinfo.value.msg)))
         return
     if isinstance(excinfo.value, Skipped) or (call.when == "setup" and _is_xfail(excinfo.value)):
         return
@@ -62,8 +65,8 @@ def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
     if evaluated or isinstance(excinfo.value, pytest.exit.Exception | KeyboardInterrupt):
         return
     doing = {"setup": "set up", "call": "ask", "teardown": "clean up after"}[call.when]
-    problem = one_line(printable(excinfo.exconly(tryshort=True)))
-    failure = Failure(f"could not {doing} the check: {problem}", item.check.remediation, crash=True)
+    problem = one_line(safe(excinfo.exconly(tryshort=True)))
+    failure = Failure(f"could not {doing} the check: {problem}", safe(item.check.remediation), crash=True)
     item.outcome = Outcome("warning" if item.check.severity == "advisory" else "failed", failure)
 
 
@@ -88,6 +91,37 @@ def complete(item: CheckItem, report: pytest.TestReport) -> None:
     report.user_properties = [*_other_properties(report), *_properties(item.check, outcome)]
     if report.when != "teardown" or report.outcome != "passed":
         report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
+
+
+def clean(item: CheckItem, report: pytest.TestReport) -> None:
+    """Cut secrets out of what pytest itself, or a check that broke, put on *report*."""
+    report.sections = [(title, redact(text)) for title, text in report.sections]
+    told = report.longrepr
+    if isinstance(told, tuple):
+        path, number, reason = told
+        report.longrepr = (path, number, redact(reason))
+    elif told is not None and redact(str(told)) != str(told):
+        text = redact(str(told))
+        line = item.outcome.failure.line if item.outcome and item.outcome.failure else None
+        crash = getattr(told, "reprcrash", None)
+        problem = one_line(redact(crash.message if crash else text))
+        report.longrepr = compat.failure_repr(item.parent.name_shown, line or 1, problem, text)
+
+
+def clean_log(json_report: dict[str, Any]) -> None:
+    """Cut secrets out of the log records in a JSON report."""
+    for test in json_report.get("tests", ()):
+        for stage in ("setup", "call", "teardown"):
+            for record in test.get(stage, {}).get("log", ()):
+                record.update({key: _redacted(value) for key, value in record.items()})
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list | tuple):
+        return [_redacted(entry) for entry in value]
+    return {key: _redacted(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:
@@ -126,10 +160,10 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
         "check_id": item.check.id,
         "group": item.check.group,
         "severity": item.check.severity,
-        "subject": printable(item.subject.name) if item.subject else None,
+        "subject": safe(item.subject.name) if item.subject else None,
         "outcome": outcome.word,
         "message": failure.message if failure else outcome.reason,
-        "remediation": failure.remediation if failure else printable(item.check.remediation),
+        "remediation": failure.remediation if failure else _remediation(item.check.remediation),
         "line": failure.line if failure else None,
         "bootstrap": item.check.bootstrap,
         "changes": list(outcome.changes),
@@ -137,8 +171,14 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=4096)
+def _remediation(text: str) -> str:
+    """Return a check's remediation as it may be told: the same for each of many subjects."""
+    return safe(text)
+
+
 def _properties(check: Any, outcome: Outcome) -> list[tuple[str, object]]:
-    remediation = outcome.failure.remediation if outcome.failure else printable(check.remediation)
+    remediation = outcome.failure.remediation if outcome.failure else _remediation(check.remediation)
     values = (check.id, check.group, check.severity, outcome.word, remediation, check.bootstrap or "")
     return list(zip(PROPERTIES, values, strict=True))
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote
 
+from .text import printable
+
 MASK = "***"
 """What stands in the place of a secret."""
 
@@ -76,6 +78,11 @@ def redact(text: str, *, environ: Mapping[str, str] | None = None, also: Iterabl
     text = _QUERY.sub(rf"\1{MASK}", text)
     text = _HEADER.sub(rf"\1{MASK}", text)
     return _TOKEN.sub(MASK, text)
+
+
+def safe(text: str) -> str:
+    """Return *text* as it may leave this package: without a secret, and printable."""
+    return printable(redact(text))
 
 
 def secret_values(environ: Mapping[str, str]) -> frozenset[str]:

@@ -12,6 +12,8 @@ import pytest
 from . import bootstraps, compat, fixtures, reporting, terminal
 from .collection import CheckItem, DocumentFile, shown
 from .preflight import KEY, Preflight
+from .probes import git, sky, wandb
+from .probes.pool import ASK
 from .settings import read_settings
 
 
@@ -26,7 +28,8 @@ def start(config: pytest.Config) -> None:
     _require_assertions()
     _require_separate_artifacts(preflight)
     config.stash[KEY] = preflight
-    for plugin in (fixtures, bootstraps):
+    config.stash[ASK] = preflight.facts.ask
+    for plugin in (fixtures, bootstraps, git, sky, wandb):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")
 
@@ -104,8 +107,8 @@ class Hooks:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Look first at everything that a bootstrap may change."""
-        self.preflight.take_first_looks(session)
+        """Gather facts, and look first at everything that a bootstrap may change."""
+        self.preflight.prepare(session)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -118,6 +121,7 @@ class Hooks:
         report = yield
         if isinstance(item, CheckItem) and not item.looking:
             reporting.complete(item, report)
+            reporting.clean(item, report)
             plan = self.preflight.plan_to_tell(item.path)
             if plan is not None:
                 report.metaopt_plan = plan  # type: ignore[attr-defined]
@@ -162,7 +166,8 @@ class Hooks:
         terminal.show_verdicts(terminalreporter, self.preflight)
 
     def pytest_unconfigure(self) -> None:
-        """Let other sessions on the project in, however this one ended."""
+        """Leave nothing running and let other sessions on the project in, however this one ended."""
+        self.preflight.facts.close()
         self.preflight.let_go()
 
     @pytest.hookimpl(optionalhook=True)
@@ -183,7 +188,8 @@ class Hooks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
-        """Add the readiness at top level (pytest-json-report)."""
+        """Add the readiness at top level, and leave no secret in what was logged (pytest-json-report)."""
+        reporting.clean_log(json_report)
         found = [verdict.to_json() for verdict in self.preflight.verdicts]
         if len(found) == 1:
             json_report["readiness"] = found[0]

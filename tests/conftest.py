@@ -24,11 +24,13 @@ project:
 wandb:
   entity: me
   project: demo
+  mode: offline
 compute:
   provider: local
   accelerator: A100:1
   num_sweep_agents: 1
   max_budget_usd: 1
+  idle_timeout_minutes: 15
 objective:
   metric: val/accuracy
   direction: maximize
@@ -44,6 +46,13 @@ stop_conditions:
 CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
 
 
+def make_empty_repository(folder: Path) -> None:
+    """Make what git takes for a repository, as ``git init`` does in more files and time."""
+    for name in ("objects", "refs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text("ref: refs/heads/main\n")
+
+
 class Project:
     """A git repository with a campaign, and the ways to look at what pytest did in it."""
 
@@ -52,7 +61,7 @@ class Project:
         self.path = pytester.path
         self.campaign = self.path / CAMPAIGN_NAME
         self.campaign.write_text(CAMPAIGN)
-        (self.path / ".git").mkdir()
+        make_empty_repository(self.path / ".git")
 
     def write(self, name: str, text: str) -> Path:
         """Write a file below the project and return its path."""
@@ -97,11 +106,12 @@ class Project:
         return found
 
     def tree(self) -> dict[str, bytes | None]:
-        """Return every file and folder below the project (None for a folder), pytest's own caches aside."""
+        """Return every file and folder below the project (None for a folder), caches and .git left out."""
         return {
             str(path.relative_to(self.path)): path.read_bytes() if path.is_file() else None
             for path in sorted(self.path.rglob("*"))
             if not {".pytest_cache", "__pycache__"} & set(path.relative_to(self.path).parts)
+            and ".git" not in path.parent.parts
         }
 
 
@@ -113,6 +123,22 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "80")
     return Project(pytester)
+
+
+def only_repo_checks() -> dict[str, str]:
+    """Return the environment of sessions that have the repository checks only."""
+    plugins = str(Path(__file__).parent / "plugins")
+    return {
+        "PYTEST_PLUGINS": "repo_checks_only",
+        "PYTHONPATH": os.pathsep.join(filter(None, [plugins, os.environ.get("PYTHONPATH")])),
+    }
+
+
+@pytest.fixture
+def repo_checks_only(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the built-in checks only R1 to R9, so that counts do not change with every check that is added."""
+    for name, value in only_repo_checks().items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

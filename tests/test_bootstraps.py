@@ -19,7 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
+from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project, make_empty_repository, only_repo_checks
+
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
 STATE = ".ml-metaopt"
 ARTIFACT = f"{STATE}/preflight-readiness.json"
@@ -72,7 +74,7 @@ class Neighbours:
     def add(self, name: str) -> Path:
         """Make a project and return its root."""
         root = self.folder / name
-        (root / ".git").mkdir(parents=True)
+        make_empty_repository(root / ".git")
         (root / CAMPAIGN_NAME).write_text(CAMPAIGN)
         self.names.append(name)
         return root
@@ -107,7 +109,7 @@ def run_pytest(
         name: value
         for name, value in {**os.environ, **keywords.pop("env", {})}.items()
         if not name.startswith(("PYTEST_", "METAOPT_", "COV_CORE_"))
-    }
+    } | only_repo_checks()
     return subprocess.run(
         [*prefix, sys.executable, "-B", "-m", "pytest", *arguments],
         cwd=cwd,

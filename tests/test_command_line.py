@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
+
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
 BUILT_IN = [f"R{number}" for number in range(1, 10)]
 TAB = "campaign:\n  name: demo\nproject:\n\trepo: .\n"
@@ -258,7 +261,7 @@ def test_nothing_selected_ends_with_exit_code_5(project: Project) -> None:
 
 
 def test_root_is_the_nearest_folder_with_a_state_folder_or_repository(project: Project) -> None:
-    (project.path / ".git").rmdir()
+    shutil.rmtree(project.path / ".git")
     project.campaign.unlink()
     above = [
         folder

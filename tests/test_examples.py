@@ -63,7 +63,8 @@ def test_ci_gate_leaves_reports_for_a_dashboard(example: Project) -> None:
     assert done.returncode == 0, done.stdout
     suite = ET.parse(example.path / "preflight.xml").getroot()
     assert {case.get("name") for case in suite.iter("testcase")} == {
-        f"repo[R{n}]" for n in (1, 3, 4, 5, 6, 7, 8, 9)
+        *(f"repo[R{n}]" for n in (1, 3, 4, 5, 6, 7, 8, 9)),
+        "backend[repo_access]",
     }
     assert json.loads((example.path / "preflight.json").read_text())["readiness"]["status"] == "READY"
     campaign = example.path / CAMPAIGN_NAME

@@ -168,6 +168,7 @@ def test_contract_vectors_hold(tmp_path: Path, name: str) -> None:
     assert plain_hashes(yaml.safe_load(text)) == (identity, runtime)
 
 
+@pytest.mark.usefixtures("repo_checks_only")
 def test_artifact_carries_the_sample_campaigns_id_and_hashes(project: Project) -> None:
     project.campaign.write_text(SAMPLE, encoding="utf-8")
     assert project.preflight("-q").ret == 0
@@ -278,6 +279,7 @@ def test_campaign_id_is_the_nested_name_then_the_flat_one_then_unknown(
     assert campaign_id(tree) == expected
 
 
+@pytest.mark.usefixtures("repo_checks_only")
 def test_artifacts_campaign_id_is_the_name_to_the_letter(project: Project) -> None:
     # An ideographic space, a joined emoji and a tab are not "printable", but the orchestrator compares.
     name = "実験\u3000一 \U0001f469\u200d\U0001f52c a\tb café"

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from pytest_metaopt.readiness import Ledger, Plan, PlannedCheck, Readiness, judge
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 ARTIFACT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "schema_version": int,
     "status": str,

@@ -7,11 +7,11 @@ def test_empty_project_is_bootstrapped_and_ready(project: Project) -> None:
     result = project.preflight("-v")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        [f"{CAMPAIGN_NAME}::repo[[]R1[]] BOOTSTRAPPED*", "*3 passed, 6 bootstrapped*"]
+        [f"{CAMPAIGN_NAME}::repo[[]R1[]] BOOTSTRAPPED*", "*5 passed, 6 bootstrapped*"]
     )
     assert project.artifact()["checks_summary"] == {
-        "total": 9,
-        "passed": 3,
+        "total": 11,
+        "passed": 5,
         "failed": 0,
         "bootstrapped": 6,
         "warnings": 0,

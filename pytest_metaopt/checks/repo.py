@@ -91,7 +91,7 @@ def artifacts_are_there(state_folder: StateFolder) -> None:
 )
 def smoke_test_command_is_given(campaign: Campaign) -> None:
     """project.smoke_test_command is a non-blank string."""
-    _require_text(campaign, "project.smoke_test_command")
+    require_text(campaign, "project.smoke_test_command")
 
 
 @check(
@@ -114,10 +114,11 @@ def sections_are_present(campaign: Campaign) -> None:
 )
 def repository_is_given(campaign: Campaign) -> None:
     """project.repo is a non-blank string."""
-    _require_text(campaign, "project.repo")
+    require_text(campaign, "project.repo")
 
 
-def _require_text(campaign: Campaign, dotted: str) -> None:
+def require_text(campaign: Campaign, dotted: str) -> None:
+    """Fail the running check where the value of ``"section.key"`` is no string, or a blank one."""
     section, key = dotted.split(".")
     value = campaign.get(dotted)
     if isinstance(value, str) and value.strip():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from ..text import printable
+from ..secrets import safe
 
 KeyPath: TypeAlias = tuple[Any, ...]
 """The keys (and list indices) that lead from the root of a document to a value."""
@@ -36,7 +36,7 @@ class DocumentError(Exception):
     def told(self, name: Path | str) -> str:
         """Return the error as one line, with the file called *name*."""
         position = f":{self.position.line}:{self.position.column}" if self.position else ""
-        return printable(f"{name}{position}: {self.problem}").replace("\n", "\\n")
+        return safe(f"{name}{position}: {self.problem}").replace("\n", "\\n")
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,8 +72,8 @@ class Repository:
     seconds: float = 0.0
 
 
-@probe("repository")
-def repository(campaign: Document, project_root: Path, run: Runner) -> Repository | None:
+@probe("git_repository")
+def git_repository(campaign: Document, project_root: Path, run: Runner) -> Repository | None:
     """Whether git ls-remote reaches project.repo; None where that is no text."""
     value = campaign.get("project.repo")
     if not isinstance(value, str) or not value.strip():

@@ -1,4 +1,8 @@
-"""Probes: how one is declared, and the pool that gathers their facts side by side, each once."""
+"""Probes: how one is declared, and the pool that gathers their facts side by side, each once.
+
+A probe is a pytest fixture, too: ``@probe`` leaves one of its name in the module that declares it, so that
+pytest's own rules say who sees it, and which of several with one name counts.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import pytest
 
@@ -19,6 +23,7 @@ from ..text import did_you_mean, one_line, printable
 from .command import Deadline, Runner
 
 _DECLARED = "__metaopt_probes__"
+_FIXTURE = "_metaopt_fact_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_POOL = frozenset({"deadline", "run"})
 _PARAMETERS = frozenset({"campaign", "project_root", *_FROM_POOL})
@@ -62,6 +67,11 @@ class Probe:
         return f"{code.co_filename}:{code.co_firstlineno}"
 
 
+Ask: TypeAlias = Callable[[Probe, pytest.FixtureRequest], object]
+ASK = pytest.StashKey[Ask]()
+"""Where a session keeps what its facts are had from."""
+
+
 def probe(name: str) -> Callable[[_Function], _Function]:
     """Declare a probe: the function below gathers a slow fact, in the background, and returns it.
 
@@ -71,9 +81,10 @@ def probe(name: str) -> Callable[[_Function], _Function]:
     the campaign nor the root is gathered once a session, others once for each. It runs in a thread of its
     own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
 
-    What it raises is the fact's failure.
+    What it raises is the fact's failure, and fails the checks that take the fact. It is found where fixtures
+    are: in a ``conftest.py`` or a pytest plugin module.
 
-    :param name: an identifier; a check takes the fact by this name.
+    :param name: an identifier; a check takes the fact by this name, as it takes a fixture.
     :raises pytest.UsageError: the name or the function is not as said.
     """
 
@@ -81,9 +92,23 @@ def probe(name: str) -> Callable[[_Function], _Function]:
         declared = Probe(name, function)
         _validate(declared)
         function.__globals__.setdefault(_DECLARED, []).append(declared)
+        function.__globals__[f"{_FIXTURE}{name}"] = _fixture(declared)
         return function
 
     return declare
+
+
+def _fixture(declared: Probe) -> object:
+    """Return the fixture that gives the fact."""
+
+    def fact(request: pytest.FixtureRequest) -> object:
+        ask = request.config.stash.get(ASK, None)
+        if ask is None:
+            pytest.fail(f"{declared.name!r} is gathered for the checks of pytest-metaopt only")
+        return ask(declared, request)
+
+    fact.__doc__ = declared.function.__doc__
+    return pytest.fixture(name=declared.name)(fact)
 
 
 def _validate(declared: Probe) -> None:
@@ -135,33 +160,26 @@ class Pool:
     Each fact has a thread, so that one that hangs keeps none of the others waiting. The threads are daemons:
     one that is stuck in something that can't be killed does not keep the session from ending.
 
-    :param probes: what can be asked for; where two have one name, the last.
     :param limit: the seconds that each has.
     """
 
-    def __init__(self, probes: Iterable[Probe], *, limit: float) -> None:
-        self._probes = {declared.name: declared for declared in probes}
+    def __init__(self, *, limit: float) -> None:
         self._limit = limit
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._gatherings: dict[Hashable, _Gathering] = {}
 
-    def start(self, names: Iterable[str], about: Mapping[str, Any] | None = None) -> None:
+    def start(self, probes: Iterable[Probe], about: Mapping[str, Any] | None = None) -> None:
         """Begin to gather what is not being gathered yet, without waiting for any of it.
 
-        :param names: of probes.
         :param about: what there is for a probe to take, by name: ``campaign``, ``project_root``.
-        :raises KeyError: there is no such probe.
         """
-        for name in dict.fromkeys(names):
-            self._gathering(name, about or {})
+        for declared in probes:
+            self._gathering(declared, about or {})
 
-    def get(self, name: str, about: Mapping[str, Any] | None = None) -> Fact:
-        """Return a fact; waits until it is there, or its time is over. One not started is started now.
-
-        :raises KeyError: there is no such probe.
-        """
-        return self._gathering(name, about or {}).fact()
+    def get(self, declared: Probe, about: Mapping[str, Any] | None = None) -> Fact:
+        """Return a fact; waits until it is there, or its time is over. One not started is started now."""
+        return self._gathering(declared, about or {}).fact()
 
     @property
     def gathered(self) -> tuple[Fact, ...]:
@@ -179,10 +197,9 @@ class Pool:
         for gathering in gatherings:
             gathering.join(max(0.0, deadline.remaining))
 
-    def _gathering(self, name: str, about: Mapping[str, Any]) -> _Gathering:
-        declared = self._probes[name]
+    def _gathering(self, declared: Probe, about: Mapping[str, Any]) -> _Gathering:
         taken = {parameter: about[parameter] for parameter in declared.parameters if parameter in about}
-        key = (name, *taken.values())
+        key = (declared.function, *taken.values())
         with self._lock:
             known = self._gatherings.get(key)
             if known is None:

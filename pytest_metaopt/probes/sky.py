@@ -132,8 +132,8 @@ def skypilot(run: Runner) -> SkyPilot:
     return SkyPilot(printable(found[1]))
 
 
-@probe("cloud")
-def cloud(campaign: Document, run: Runner) -> Cloud | None:
+@probe("sky_cloud")
+def sky_cloud(campaign: Document, run: Runner) -> Cloud | None:
     """What SkyPilot says of the campaign's compute.provider; None where that is no cloud."""
     name = infra_name(campaign.get("compute.provider"))
     return ask(name, run) if name is not None else None

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_metaopt.documents.document import Document
 from pytest_metaopt.probes.command import Deadline, Result, Runner
-from pytest_metaopt.probes.git import Repository, address, ask, refusal, repository
+from pytest_metaopt.probes.git import Repository, address, ask, git_repository, refusal
 from tests.probes.recordings import Replay
 from tests.probes.servers import (
     PASSWORD,
@@ -419,11 +419,11 @@ def campaign(repo: object) -> Document:
 
 
 def test_the_probe_asks_for_the_campaigns_repository(root: Path, commit: str, run: Runner) -> None:
-    found = repository(campaign("../there.git"), root, run)
+    found = git_repository(campaign("../there.git"), root, run)
     assert found is not None
     assert found.head == commit
 
 
 @pytest.mark.parametrize("repo", [None, "", "  ", 3, ["x"]])
 def test_the_probe_runs_nothing_where_there_is_no_repository(repo: object, root: Path) -> None:
-    assert repository(campaign(repo), root, Replay()) is None
+    assert git_repository(campaign(repo), root, Replay()) is None

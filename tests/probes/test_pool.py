@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,12 +12,31 @@ from typing import Any
 import pytest
 
 from pytest_metaopt.probes.command import Deadline, Runner
-from pytest_metaopt.probes.pool import Pool, Probe, probe, probes_of_module
+from pytest_metaopt.probes.pool import Fact, Pool, Probe, probe, probes_of_module
 from tests.probes.conftest import wait_until_gone, written_number
 
 
-def pool_of(limit: float = 5.0, **functions: Callable[..., object]) -> Pool:
-    return Pool([Probe(name, function) for name, function in functions.items()], limit=limit)
+class Named:
+    """A pool of probes that are asked for by name."""
+
+    def __init__(self, limit: float, functions: dict[str, Callable[..., object]]) -> None:
+        self.pool = Pool(limit=limit)
+        self.probes = {name: Probe(name, function) for name, function in functions.items()}
+        self.close = self.pool.close
+
+    def start(self, names: Iterable[str], about: dict[str, Any] | None = None) -> None:
+        self.pool.start([self.probes[name] for name in names], about)
+
+    def get(self, name: str, about: dict[str, Any] | None = None) -> Fact:
+        return self.pool.get(self.probes[name], about)
+
+    @property
+    def gathered(self) -> tuple[Fact, ...]:
+        return self.pool.gathered
+
+
+def pool_of(limit: float = 5.0, **functions: Callable[..., object]) -> Named:
+    return Named(limit, functions)
 
 
 def test_a_fact_is_what_the_probe_returns() -> None:
@@ -29,7 +48,7 @@ def test_a_fact_is_what_the_probe_returns() -> None:
 def test_facts_are_gathered_at_the_same_time() -> None:
     together = threading.Barrier(5, timeout=3)
     names = [f"p{number}" for number in range(5)]
-    pool = Pool([Probe(name, together.wait) for name in names], limit=5)
+    pool = Named(5, {name: (lambda: together.wait()) for name in names})
     pool.start(names)
     assert [pool.get(name).failure for name in names] == [None] * 5
 
@@ -135,11 +154,6 @@ def test_what_a_probe_raises_is_the_failure(function: Callable[..., object], fai
     assert fact.failure.startswith(failure)
 
 
-def test_an_unknown_name_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        pool_of(known=lambda: 1).start(["unknown"])
-
-
 def test_a_probe_that_hangs_in_python_fails_in_time_and_keeps_nobody_waiting() -> None:
     never = threading.Event()
     pool = pool_of(limit=0.3, stuck=never.wait, quick=lambda: 1)
@@ -212,8 +226,8 @@ def test_nothing_is_gathered_after_close() -> None:
 STUCK = """\
 import time
 from pytest_metaopt.probes.pool import Pool, Probe
-pool = Pool([Probe("stuck", lambda: time.sleep(60))], limit=60)
-pool.start(["stuck"])
+pool = Pool(limit=60)
+pool.start([Probe("stuck", lambda: time.sleep(60))])
 pool.close()
 """
 

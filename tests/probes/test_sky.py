@@ -8,7 +8,7 @@ import pytest
 
 from pytest_metaopt.documents.document import Document
 from pytest_metaopt.probes.command import Deadline, Result, Runner
-from pytest_metaopt.probes.sky import ALIASES, CLOUDS, Cloud, SkyPilot, ask, cloud, infra_name, skypilot
+from pytest_metaopt.probes.sky import ALIASES, CLOUDS, Cloud, SkyPilot, ask, infra_name, sky_cloud, skypilot
 from tests.probes.conftest import wait_until_gone, written_number
 from tests.probes.recordings import Replay, recorded, unfinished
 
@@ -283,11 +283,11 @@ def test_the_known_clouds_are_those_of_skypilot() -> None:
 
 def test_the_probe_asks_for_the_campaigns_provider() -> None:
     run = Replay(answers={JSON: NOW["vast-json-key"]})
-    assert cloud(campaign("vast_ai"), run) == Cloud("vast", enabled=True, capabilities=("compute",))
+    assert sky_cloud(campaign("vast_ai"), run) == Cloud("vast", enabled=True, capabilities=("compute",))
 
 
 @pytest.mark.parametrize("provider", ["local", "wast", None, 3, "-o"])
 def test_the_probe_runs_nothing_for_what_is_no_cloud(provider: object) -> None:
     run = Replay()
-    assert cloud(campaign(provider), run) is None
+    assert sky_cloud(campaign(provider), run) is None
     assert run.asked == []

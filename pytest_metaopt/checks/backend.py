@@ -1,0 +1,271 @@
+"""Backend checks: SkyPilot, its clouds, W&B and the repository (campaign contract, "Backend checks").
+
+None has a bootstrap: nothing is installed or written for the user, who is told the commands to type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from .. import check, fail
+from ..documents.campaign import Campaign
+from ..probes.git import Repository, Trouble
+from ..probes.sky import CLOUDS, Cloud, SkyPilot, infra_name
+from ..probes.wandb import SAAS_HOSTS, Credential
+from ..text import described, did_you_mean
+from .repo import require_text
+
+LOCAL = "local"
+"""The provider that is this machine: it needs no SkyPilot (issue 3)."""
+
+NO_SERVER = frozenset({"offline", "disabled", "dryrun"})
+"""The modes in which the client of W&B talks to no server (wandb 0.31.0)."""
+
+
+def _is_local(campaign: Campaign) -> bool:
+    return bool(campaign.get("compute.provider") == LOCAL)
+
+
+def _is_remote(campaign: Campaign) -> bool:
+    return not _is_local(campaign)
+
+
+def _is_unknown(campaign: Campaign) -> bool:
+    return _is_remote(campaign) and _cloud_of(campaign) is None
+
+
+def _cloud_of(campaign: Campaign) -> str | None:
+    return infra_name(campaign.get("compute.provider"))
+
+
+def _mode(campaign: Campaign) -> str | None:
+    mode = campaign.get("wandb.mode")
+    return mode.strip().lower() if isinstance(mode, str) else None
+
+
+def _talks_to_server(campaign: Campaign) -> bool:
+    return _is_remote(campaign) or _mode(campaign) not in NO_SERVER
+
+
+# -- SkyPilot ---------------------------------------------------------------------------------
+
+
+@check(
+    "skypilot_installed",
+    group="backend",
+    when=_is_remote,
+    remediation="Install SkyPilot into an environment whose commands are on PATH: pip install skypilot",
+)
+def skypilot_is_installed(skypilot: SkyPilot) -> None:
+    """The command sky is on PATH and answers (not asked for the provider 'local')."""
+    if skypilot.missing:
+        fail("there is no command 'sky' on PATH")
+    if skypilot.version is None:
+        fail(
+            f"'sky --version' gives no version: {skypilot.problem}",
+            remediation="Run 'sky --version'; if that does not answer, install SkyPilot anew.",
+        )
+
+
+@check(
+    "provider_known",
+    group="backend",
+    when=_is_unknown,
+    remediation=f"Set compute.provider to '{LOCAL}' (this machine) or to one of SkyPilot's clouds:"
+    f" {', '.join(CLOUDS)}.",
+)
+def provider_is_known(campaign: Campaign) -> None:
+    """compute.provider is 'local' or a cloud of SkyPilot's (asked only where it is neither)."""
+    provider = campaign.get("compute.provider")
+    line = campaign.line("compute.provider")
+    if not isinstance(provider, str) or not provider.strip():
+        fail(f"compute.provider is {described(provider)}", line=line)
+    hint = did_you_mean(provider.strip(), [LOCAL, "vast_ai", *CLOUDS])
+    fail(f"compute.provider is {provider.strip()!r}, which is no cloud of SkyPilot's{hint}", line=line)
+
+
+_CREDENTIALS = {
+    "aws": "pip install 'skypilot[aws]', then: aws configure",
+    "azure": "pip install 'skypilot[azure]', then: az login, and az account set -s SUBSCRIPTION",
+    "gcp": "pip install 'skypilot[gcp]', then: gcloud init, and gcloud auth application-default login",
+    "kubernetes": "pip install 'skypilot[kubernetes]', and let 'kubectl get nodes' list the nodes",
+    "lambda": "write 'api_key = KEY' into ~/.lambda_cloud/lambda_keys",
+    "runpod": "pip install 'skypilot[runpod]', then: runpod config",
+    "vast": "pip install 'skypilot[vast]', then: vastai set api-key KEY (the key is in Vast's console)",
+}
+"""The commands that set up a cloud, as SkyPilot 0.14.1 names them in its reasons."""
+
+
+def _setting_up(cloud: str) -> str:
+    known = _CREDENTIALS.get(cloud, f"pip install 'skypilot[{cloud}]', and do what SkyPilot's reason says")
+    return f"Set it up: {known}. Then 'sky check {cloud}' should say 'enabled'."
+
+
+def _is_for(cloud: str, campaign: Campaign) -> bool:
+    return _cloud_of(campaign) == cloud
+
+
+def _declare_cloud(cloud: str) -> Callable[..., object]:
+    def is_configured(campaign: Campaign, sky_cloud: Cloud) -> None:
+        _require_enabled(campaign, sky_cloud)
+
+    is_configured.__doc__ = f"SkyPilot reports {cloud} as enabled (asked where compute.provider is {cloud})."
+    return check(
+        f"{cloud}_configured",
+        group="backend",
+        when=partial(_is_for, cloud),
+        remediation=_setting_up(cloud),
+    )(is_configured)
+
+
+for _cloud in CLOUDS:
+    _declare_cloud(_cloud)
+
+
+def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
+    if cloud.computes:
+        return
+    line = campaign.line("compute.provider")
+    if cloud.starting_server:
+        fail(
+            f"SkyPilot did not answer in time ({cloud.problem}): it was starting its API server",
+            remediation="The server goes on starting: run 'sky api start', then the preflight again; or allow"
+            " it more time with --metaopt-timeout.",
+            line=line,
+        )
+    if cloud.known:
+        fail(
+            f"{cloud.problem}; it knows {', '.join(cloud.known)}",
+            remediation="Update SkyPilot: pip install -U skypilot",
+            line=line,
+        )
+    if cloud.problem is not None:
+        fail(
+            f"SkyPilot could not be asked about {cloud.name}: {cloud.problem}",
+            remediation=f"Let the command 'sky check {cloud.name}' answer.",
+            line=line,
+        )
+    if cloud.enabled:
+        told = ", ".join(cloud.capabilities)
+        fail(f"SkyPilot has {cloud.name} enabled for {told} only, not for compute", line=line)
+    reason = f": {cloud.reason}" if cloud.reason else ", and gives no reason"
+    fail(f"SkyPilot reports {cloud.name} as disabled{reason}", line=line)
+
+
+# -- W&B --------------------------------------------------------------------------------------
+
+
+@check(
+    "wandb_credentials",
+    group="backend",
+    when=_talks_to_server,
+    remediation="Log in with the key of your W&B account: wandb login (or set WANDB_API_KEY).",
+)
+def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> None:
+    """WANDB_API_KEY is set, or the netrc file has the W&B host (not asked for 'local' in mode 'offline')."""
+    if _mode(campaign) in NO_SERVER:
+        fail(
+            f"wandb.mode is '{_mode(campaign)}', but a sweep with agents in a cloud needs the server",
+            remediation="Remove wandb.mode, or set it to 'online'.",
+            line=campaign.line("wandb.mode"),
+        )
+    found = wandb_credential
+    if found.problem is not None:
+        own = found.told_by == "wandb.base_url"
+        fail(
+            found.problem,
+            remediation=f"Set {found.told_by} to the URL of the W&B server, or remove it for the public one.",
+            line=campaign.line("wandb.base_url") if own else None,
+        )
+    login = _login(found)
+    if found.source is None:
+        fail(f"there is no credential for {_server(found)}: {_looked_at(found)}", remediation=login)
+    if found.flaw is not None:
+        fail(f"the credential from {found.source} is of no use: {found.flaw}", remediation=login)
+
+
+def _server(found: Credential) -> str:
+    return " or ".join(found.hosts)
+
+
+def _login(found: Credential) -> str:
+    public = set(found.hosts) == set(SAAS_HOSTS)
+    host = "" if public else f" --host https://{found.hosts[0]}"
+    return f"Log in with the key of your W&B account: wandb login{host} (or set WANDB_API_KEY)."
+
+
+def _looked_at(found: Credential) -> str:
+    file = found.netrc
+    if not file.exists:
+        told = f"there is no {file.path}"
+    elif file.problem is not None:
+        told = f"{file.path} {file.problem}"
+    else:
+        told = f"{file.path} has no entry for it"
+    return f"WANDB_API_KEY is not set, and {told}"
+
+
+@check(
+    "netrc_private",
+    group="backend",
+    severity="advisory",
+    when=_talks_to_server,
+    remediation="Let nobody else read the file: chmod 600 ~/.netrc",
+)
+def netrc_is_private(wandb_credential: Credential) -> None:
+    """The netrc file, if there is one, can be read by its owner only."""
+    file = wandb_credential.netrc
+    if file.exists and file.readable_by_others:
+        fail(
+            f"{file.path} has mode {file.mode:04o}: others can read the keys in it",
+            remediation=f"Let nobody else read the file: chmod 600 {file.path}",
+        )
+
+
+# -- the repository ---------------------------------------------------------------------------
+
+
+_REPOSITORY_URL = (
+    "Set project.repo to what 'git ls-remote' takes: a URL (https, ssh, git, file), HOST:PATH, or a path."
+)
+_REPOSITORY: dict[Trouble, str] = {
+    "refused": _REPOSITORY_URL,
+    "git missing": "Install git, and let it be on PATH.",
+    "timeout": "Look at the network, the proxy and the host; or allow it more time with --metaopt-timeout.",
+    "no such host": "Look at the spelling of the host in project.repo, and at DNS.",
+    "unreachable": "Look at the port in project.repo, the network, the proxy and the firewall.",
+    "host key": "Look whether the host's key is the right one, then accept it: ssh HOST, and answer yes.",
+    "certificate": "Let git trust the server's certificate (http.sslCAInfo); do not turn verification off.",
+    "authentication": "Give git a credential that it finds without asking: a credential helper, netrc, or a"
+    " key in ssh-agent.",
+    "no such repository": "Look at the path in project.repo, and whether your account may see it.",
+    "other": "Run 'git ls-remote' on project.repo by hand; what it says is above.",
+}
+
+
+@check("repo_access", group="backend", remediation=_REPOSITORY_URL)
+def repository_can_be_reached(campaign: Campaign, git_repository: Repository | None) -> None:
+    """project.repo is reached by git ls-remote."""
+    require_text(campaign, "project.repo")
+    found = git_repository
+    assert found is not None, "project.repo was not asked for"
+    if found.reachable:
+        return
+    trouble = found.trouble or "other"
+    fail(
+        f"project.repo can't be reached ({trouble}): {found.shown}: {found.message}",
+        remediation=_REPOSITORY[trouble],
+        line=campaign.line("project.repo"),
+    )
+
+
+@check(
+    "smoke_test_command_nonempty",
+    group="backend",
+    severity="advisory",
+    remediation="Set project.smoke_test_command: without it a broken script costs the start of a machine.",
+)
+def smoke_test_command_is_nonempty(campaign: Campaign) -> None:
+    """project.smoke_test_command is a non-blank string (as R7; a warning only)."""
+    require_text(campaign, "project.smoke_test_command")
