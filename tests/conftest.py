@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.pytester import RunResult
+
+from tests.probes.conftest import forget_environment
 
 pytest_plugins = ["pytester"]
 
@@ -147,4 +150,38 @@ def git() -> str:
     found = shutil.which("git")
     if found is None:
         pytest.skip("git is not installed")
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home; no setting of the user's for git, ssh, SkyPilot and W&B is left."""
+    path = tmp_path / "home"
+    path.mkdir()
+    forget_environment(monkeypatch, path)
+    return path
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Put a shell script on PATH, ahead of everything: ``script("sky", "sleep 60")``."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def write(name: str, body: str) -> Path:
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def wandb_client() -> str:
+    """The command of the real W&B client; skips where there is none."""
+    found = shutil.which("wandb")
+    if found is None:
+        pytest.skip("the client of W&B is not installed")
     return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,33 +21,8 @@ def forget_environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home; no setting of the user's for git, ssh, SkyPilot and W&B is left."""
-    path = tmp_path / "home"
-    path.mkdir()
-    forget_environment(monkeypatch, path)
-    return path
-
-
-@pytest.fixture
 def run() -> Runner:
     return Runner(Deadline.after(20))
-
-
-@pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Put a shell script on PATH, ahead of everything: ``script("sky", "sleep 60")``."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-    def write(name: str, body: str) -> Path:
-        path = folder / name
-        path.write_text(f"#!/bin/sh\n{body}\n")
-        path.chmod(0o755)
-        return path
-
-    return write
 
 
 def is_running(pid: int) -> bool:
@@ -81,12 +54,3 @@ def written_number(path: Path, patience: float = 5.0) -> int:
         assert time.monotonic() < end, f"{path} was not written"
         time.sleep(0.01)
     return int(path.read_text())
-
-
-@pytest.fixture
-def wandb_client() -> str:
-    """The command of the real W&B client; skips where there is none."""
-    found = shutil.which("wandb")
-    if found is None:
-        pytest.skip("the client of W&B is not installed")
-    return found
