@@ -9,8 +9,8 @@ Measured with the client wandb 0.31.0 (``wandb login --verify``) against a local
   "the server did not recognize an account for the configured credentials". The login exits with 1.
 - ``"errors"`` in the answer, HTTP 404, and a redirect, which it does not follow, are failures as well; a 500
   it tries again, until it gives up after some 10 s.
-- 0.31.0 verifies only where that is asked for: ``wandb login --no-verify`` sends nothing, and neither
-  do we without ``--metaopt-online``.
+- ``wandb login`` does so unless told otherwise, and keeps no key that is refused; with ``--no-verify`` it
+  sends nothing, and keeps any key of the right form.
 
 Ours asks for less than the client does: not for the id, the e-mail address and the flags. What no timeout of
 a socket bounds (the look-up of a name, a host with many addresses) is ended by the pool.

@@ -207,7 +207,15 @@ def test_an_account_of_another_form(
     assert (seen.accepted, seen.username, seen.entities) == (True, username, entities)
 
 
-def test_the_key_is_not_told_where_the_server_repeats_it(server: Server, root: Path) -> None:
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_the_key_is_not_told_where_the_server_repeats_it(
+    place: str, server: Server, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "file":
+        # What stands in a known variable is cut out of every text anyway.
+        monkeypatch.delenv("WANDB_API_KEY")
+        host = server.url.removeprefix("http://")
+        (Path.home() / ".netrc").write_text(f"machine {host}\n  login user\n  password {KEY}\n")
     echo = {"username": f"u {KEY}", "entity": TOKEN, "teams": {"edges": [{"node": {"name": f"-{KEY}-"}}]}}
     server.answer = lambda handler: handler.say(said({"data": {"viewer": echo}}))
     seen = viewer(server.url, root)
