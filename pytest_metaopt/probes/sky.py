@@ -63,6 +63,37 @@ CLOUDS = (
 ALIASES = {"vast_ai": "vast", "vastai": "vast", "k8s": "kubernetes", "digitalocean": "do"}
 """Other names of these: those of Vast are the orchestrator's, the others SkyPilot's own (0.14.1)."""
 
+ASKS_THE_CLOUD = frozenset(
+    {
+        "cudo",
+        "do",
+        "gcp",
+        "kubernetes",
+        "lambda",
+        "nebius",
+        "oci",
+        "paperspace",
+        "runpod",
+        "scp",
+        "seeweb",
+        "slurm",
+        "ssh",
+        "vsphere",
+        "yotta",
+    }
+)
+"""The clouds that ``sky check`` calls enabled for compute only where they have taken the credential just now.
+
+Read in SkyPilot 0.14.1, ``sky/clouds/*.py``: ``_check_compute_credentials`` of each of these makes a call
+with the credential (to list machines, projects, permissions or pods; to log in). Not of these:
+
+- ``azure``, ``fluidstack``, ``hyperbolic``, ``ibm``, ``mithril``, ``shadeform``, ``vast`` and ``verda`` are
+  enabled where a file or variables are there, with the right fields at most.
+- ``aws`` calls ``sts get-caller-identity`` once, and keeps the answer in a file for as long as
+  ``aws configure list`` shows the same: a key that has been revoked since is still enabled for compute.
+- ``primeintellect`` calls, but takes every answer other than HTTP 403 for a yes, 401 among them.
+"""
+
 _LONGEST_REASON = 2000
 _COMPUTE = "compute"
 

@@ -24,8 +24,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
+from ..secrets import MASK
 from ..text import printable
 from .pool import probe
 
@@ -82,6 +83,31 @@ class Credential:
     problem: str | None = None
 
 
+@dataclass(frozen=True, repr=False)
+class Key:
+    """A key; it does not show itself."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        """Say that it is a key, and nothing of it."""
+        return f"Key({MASK!r})"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, with the key: only for a probe that asks the server, and hands the key on to nobody.
+
+    :param credential: what may be told.
+    :param key: the key itself; None where there is none, or an identity token in its place.
+    :param bases: the URLs that the server may be asked at, in the order to try them; none has a user part.
+    """
+
+    credential: Credential
+    key: Key | None = None
+    bases: tuple[str, ...] = ()
+
+
 @probe("wandb_credential")
 def wandb_credential(campaign: Document, project_root: Path) -> Credential:
     """Where a credential for the campaign's W&B server is."""
@@ -95,6 +121,11 @@ def look(base_url: object, root: Path, *, environ: Mapping[str, str] | None = No
     :param root: the project root, whose ``wandb/settings`` counts.
     :param environ: the environment, ``HOME`` included; None: ours.
     """
+    return find(base_url, root, environ=environ).credential
+
+
+def find(base_url: object, root: Path, *, environ: Mapping[str, str] | None = None) -> Found:
+    """Look as :func:`look` does, and keep the key."""
     known = os.environ if environ is None else environ
     settings = _Settings(known, root)
     told_by, url = _server(base_url, known, settings)
@@ -102,15 +133,19 @@ def look(base_url: object, root: Path, *, environ: Mapping[str, str] | None = No
     try:
         machines = _machines(url)
     except ValueError as error:
-        return Credential((), told_by, None, None, file, problem=f"{told_by} {error}")
+        return Found(Credential((), told_by, None, None, file, problem=f"{told_by} {error}"))
     hosts = tuple(printable(machine.rpartition("@")[2]) for machine in machines)
     keys, file = _keys(file, machines)
     source, flaw = _from_environment(known)
+    key = known.get("WANDB_API_KEY") or None
     if source is None and keys:
-        source, flaw = str(file.path), _flaw(keys[0])
-    if source is None and (key := settings.get("api_key")) is not None and url == settings.get("base_url"):
+        key = keys[0]
+        source, flaw = str(file.path), _flaw(key)
+    if source is None and (kept := settings.get("api_key")) is not None and url == settings.get("base_url"):
+        key = kept
         source, flaw = settings.place("api_key"), _flaw(key)
-    return Credential(hosts, told_by, source, flaw, file)
+    credential = Credential(hosts, told_by, source, flaw, file)
+    return Found(credential, None if key is None else Key(key), _bases(url))
 
 
 def _server(base_url: object, environ: Mapping[str, str], settings: _Settings) -> tuple[str, object]:
@@ -145,6 +180,17 @@ def _machines(url: object) -> tuple[str, ...]:
     if parts.hostname in _FORGE:
         return SAAS_HOSTS
     return (parts.netloc,)
+
+
+def _bases(url: object) -> tuple[str, ...]:
+    """Return the URLs at which the server of *url*, which the client takes, may be asked."""
+    if not isinstance(url, str):
+        return tuple(f"https://{host}" for host in SAAS_HOSTS)
+    parts = urlsplit(url)
+    if parts.hostname in _FORGE:
+        # "https://forge.coreweave.com/api/wandb" is a proxy before it, which the client goes around.
+        return (f"https://{SAAS_HOSTS[0]}",)
+    return (urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")),)
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
