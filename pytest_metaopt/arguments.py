@@ -23,7 +23,8 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
     namespace = early_config.known_args_namespace
     base = early_config.invocation_params.dir
     given = {Path(os.path.normpath(base / argument.split("::", 1)[0])) for argument in namespace.file_or_dir}
-    for path in named_campaigns(namespace.metaopt_campaign, base):
+    # Each goes to the very front, so the first of them comes last.
+    for path in reversed(named_campaigns(namespace.metaopt_campaign, base)):
         if path in given or not os.path.isfile(path):
             continue
         if "[" in str(path) or "::" in str(path):

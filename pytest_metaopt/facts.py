@@ -53,7 +53,9 @@ class Facts:
             pytest.fail(f"{declared.name!r} is gathered for the checks of pytest-metaopt only")
         fact = self._pool.get(declared, self._about(item))
         if fact.failure is not None:
-            raise CheckFailed([Finding(f"{declared.name}: {fact.failure}")], None)
+            # A service that can't be reached says neither yes nor no.
+            advisory = item.check.online
+            raise CheckFailed([Finding(f"{declared.name}: {fact.failure}")], advisory=advisory)
         return fact.value
 
     def close(self) -> None:

@@ -163,7 +163,8 @@ def check(
     :param remediation: what to do when it fails.
     :param when: called with the document: whether the check is collected for it. What can only be known when
         it is asked is told with :func:`not_applicable` instead.
-    :param online: collect it with ``--metaopt-online`` only, since it asks a service outside.
+    :param online: collect it with ``--metaopt-online`` only, since it asks a service outside; where its facts
+        can't be had, that does not block.
     :raises pytest.UsageError: one of these is not as said, or the function can't be a check.
     """
 

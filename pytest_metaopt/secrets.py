@@ -70,7 +70,7 @@ def redact(text: str, *, environ: Mapping[str, str] | None = None, also: Iterabl
     # The longest first: one secret may be a part of another.
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)
-        quoted = quote(value, safe="")
+        quoted = quote(value, safe="", errors="surrogateescape")
         if quoted != value:
             text = text.replace(quoted, MASK)
     text = _URL_USER.sub(_without_user, text)

@@ -29,7 +29,12 @@ def start(config: pytest.Config) -> None:
     _require_separate_artifacts(preflight)
     config.stash[KEY] = preflight
     config.stash[ASK] = preflight.facts.ask
-    for plugin in (fixtures, bootstraps, git, sky, wandb):
+    plugins = [fixtures, bootstraps, git, sky, wandb]
+    if preflight.settings.online:
+        from .probes import vast, wandb_server
+
+        plugins += [vast, wandb_server]
+    for plugin in plugins:
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")
 

@@ -57,6 +57,11 @@ def test_the_environment_is_ours_by_default(monkeypatch: pytest.MonkeyPatch) -> 
     assert redact(KEY) == "***"
 
 
+def test_a_value_that_is_no_text_is_cut_as_well() -> None:
+    # os.environ gives bytes that are not UTF-8 as lone surrogates.
+    assert redact("\udcff\udcfe-secret!", environ={"MY_API_KEY": "\udcff\udcfe-secret"}) == "***!"
+
+
 def test_a_secret_that_is_part_of_another() -> None:
     environ = {"A_TOKEN": "12345678", "B_TOKEN": "123456789abc"}
     assert redact("123456789abc 12345678", environ=environ) == "*** ***"

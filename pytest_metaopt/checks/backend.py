@@ -27,25 +27,28 @@ def _is_local(campaign: Campaign) -> bool:
     return bool(campaign.get("compute.provider") == LOCAL)
 
 
-def _is_remote(campaign: Campaign) -> bool:
+def provider_is_remote(campaign: Campaign) -> bool:
+    """Tell whether the campaign runs elsewhere than on this machine."""
     return not _is_local(campaign)
 
 
 def _is_unknown(campaign: Campaign) -> bool:
-    return _is_remote(campaign) and _cloud_of(campaign) is None
+    return provider_is_remote(campaign) and _cloud_of(campaign) is None
 
 
 def _cloud_of(campaign: Campaign) -> str | None:
     return infra_name(campaign.get("compute.provider"))
 
 
-def _mode(campaign: Campaign) -> str | None:
+def wandb_mode(campaign: Campaign) -> str | None:
+    """Return ``wandb.mode`` in lower case, or None where it has none."""
     mode = campaign.get("wandb.mode")
     return mode.strip().lower() if isinstance(mode, str) else None
 
 
-def _talks_to_server(campaign: Campaign) -> bool:
-    return _is_remote(campaign) or _mode(campaign) not in NO_SERVER
+def talks_to_server(campaign: Campaign) -> bool:
+    """Tell whether the campaign needs a W&B server: on this machine it may do without."""
+    return provider_is_remote(campaign) or wandb_mode(campaign) not in NO_SERVER
 
 
 # -- SkyPilot ---------------------------------------------------------------------------------
@@ -54,7 +57,7 @@ def _talks_to_server(campaign: Campaign) -> bool:
 @check(
     "skypilot_installed",
     group="backend",
-    when=_is_remote,
+    when=provider_is_remote,
     remediation="Install SkyPilot into an environment whose commands are on PATH: pip install skypilot",
 )
 def skypilot_is_installed(skypilot: SkyPilot) -> None:
@@ -159,14 +162,14 @@ def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
 @check(
     "wandb_credentials",
     group="backend",
-    when=_talks_to_server,
+    when=talks_to_server,
     remediation="Log in with the key of your W&B account: wandb login (or set WANDB_API_KEY).",
 )
 def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> None:
     """WANDB_API_KEY is set, or the netrc file has the W&B host (not asked for 'local' in mode 'offline')."""
-    if _mode(campaign) in NO_SERVER:
+    if wandb_mode(campaign) in NO_SERVER:
         fail(
-            f"wandb.mode is '{_mode(campaign)}', but a sweep with agents in a cloud needs the server",
+            f"wandb.mode is '{wandb_mode(campaign)}', but a sweep with agents in a cloud needs the server",
             remediation="Remove wandb.mode, or set it to 'online'.",
             line=campaign.line("wandb.mode"),
         )
@@ -210,7 +213,7 @@ def _looked_at(found: Credential) -> str:
     "netrc_private",
     group="backend",
     severity="advisory",
-    when=_talks_to_server,
+    when=talks_to_server,
     remediation="Let nobody else read the file: chmod 600 ~/.netrc",
 )
 def netrc_is_private(wandb_credential: Credential) -> None:

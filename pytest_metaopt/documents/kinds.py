@@ -50,7 +50,11 @@ KINDS: Mapping[str, Kind] = {
             suffixes=(".yaml", ".yml"),
             load=load_campaign,
             recognises=looks_like_campaign,
-            check_modules=("pytest_metaopt.checks.repo", "pytest_metaopt.checks.backend"),
+            check_modules=(
+                "pytest_metaopt.checks.repo",
+                "pytest_metaopt.checks.backend",
+                "pytest_metaopt.checks.online",
+            ),
         ),
     )
 }

@@ -108,6 +108,24 @@ class Found:
     bases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Viewer:
+    """Whose credential it is, as the server says.
+
+    :param host: the server that was asked, or would have been; None where it is not known.
+    :param accepted: the server takes the credential; False: it refuses it; None: it did not say.
+    :param username: of the account that the credential belongs to.
+    :param entities: the account's own entity and its teams, as far as the server tells them.
+    :param problem: why it is not accepted, as a phrase.
+    """
+
+    host: str | None
+    accepted: bool | None
+    username: str | None = None
+    entities: tuple[str, ...] = ()
+    problem: str | None = None
+
+
 @probe("wandb_credential")
 def wandb_credential(campaign: Document, project_root: Path) -> Credential:
     """Where a credential for the campaign's W&B server is."""
@@ -177,6 +195,9 @@ def _machines(url: object) -> tuple[str, ...]:
         raise ValueError("is no URL with http:// or https://")
     if parts.hostname in _PAGES:
         raise ValueError(f"names the web pages; the server is https://{SAAS_HOSTS[1]}")
+    if parts.scheme.lower() == "http" and parts.hostname in SAAS_HOSTS:
+        # The client refuses it, too; the key would be sent in the clear.
+        raise ValueError(f"must be https for {parts.hostname}")
     if parts.hostname in _FORGE:
         return SAAS_HOSTS
     return (parts.netloc,)
@@ -187,6 +208,9 @@ def _bases(url: object) -> tuple[str, ...]:
     if not isinstance(url, str):
         return tuple(f"https://{host}" for host in SAAS_HOSTS)
     parts = urlsplit(url)
+    if parts.scheme.lower() == "http" and parts.hostname in SAAS_HOSTS:
+        # The client refuses it, too; the key would be sent in the clear.
+        raise ValueError(f"must be https for {parts.hostname}")
     if parts.hostname in _FORGE:
         # "https://forge.coreweave.com/api/wandb" is a proxy before it, which the client goes around.
         return (f"https://{SAAS_HOSTS[0]}",)

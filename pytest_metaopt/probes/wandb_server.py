@@ -27,7 +27,6 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ from ..secrets import redact
 from ..text import one_line, printable
 from .command import Deadline
 from .pool import probe
-from .wandb import Credential, Found, Key, find
+from .wandb import Credential, Found, Key, Viewer, find
 
 if TYPE_CHECKING:
     from ..documents.document import Document
@@ -50,24 +49,6 @@ _QUERY = "query Viewer { viewer { entity username teams { edges { node { name } 
 _LONGEST = 200
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _CLOSED = (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionResetError, BrokenPipeError)
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """Whose credential it is, as the server says.
-
-    :param host: the server that was asked, or would have been; None where it is not known.
-    :param accepted: the server takes the credential; False: it refuses it; None: it did not say.
-    :param username: of the account that the credential belongs to.
-    :param entities: the account's own entity and its teams, as far as the server tells them.
-    :param problem: why it is not accepted, as a phrase.
-    """
-
-    host: str | None
-    accepted: bool | None
-    username: str | None = None
-    entities: tuple[str, ...] = ()
-    problem: str | None = None
 
 
 @probe("wandb_viewer")

@@ -220,6 +220,7 @@ def test_hosts_of_the_public_service_when_named(url: str, host: str, is_found: b
         ("api.wandb.ai", "is no URL with http:// or https://"),
         ("ftp://h.test", "is no URL with http:// or https://"),
         ("https://", "is no URL with http:// or https://"),
+        ("http://api.wandb.ai", "must be https for api.wandb.ai"),
         ("https://[", "is no URL"),
         ("https://wandb.ai", "names the web pages; the server is https://api.wandb.ai"),
     ],

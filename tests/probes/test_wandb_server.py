@@ -17,8 +17,8 @@ from pytest_metaopt.documents.document import Document
 from pytest_metaopt.probes import wandb_server
 from pytest_metaopt.probes.command import Deadline
 from pytest_metaopt.probes.pool import Pool, probes_of_module
-from pytest_metaopt.probes.wandb import SAAS_HOSTS, find
-from pytest_metaopt.probes.wandb_server import MAX_ANSWER, Viewer, wandb_viewer
+from pytest_metaopt.probes.wandb import SAAS_HOSTS, Viewer, find
+from pytest_metaopt.probes.wandb_server import MAX_ANSWER, wandb_viewer
 
 from .servers import free_port, make_certificate
 
@@ -472,9 +472,11 @@ def test_there_is_nothing_to_ask_with(
 
 
 def test_a_pool_gathers_it(server: Server, root: Path) -> None:
-    pool = Pool(probes_of_module(wandb_server), limit=20)
+    (declared,) = probes_of_module(wandb_server)
+    assert declared.name == "wandb_viewer"
+    pool = Pool(limit=20)
     campaign = Document(Path("c.yaml"), {"wandb": {"base_url": server.url}}, {})
-    fact = pool.get("wandb_viewer", {"campaign": campaign, "project_root": root})
+    fact = pool.get(declared, {"campaign": campaign, "project_root": root})
     assert isinstance(fact.value, Viewer)
     assert (fact.value.accepted, fact.failure) == (True, None)
 

@@ -1,0 +1,115 @@
+"""The deep look (``--metaopt-online``): whether the services themselves take the credentials.
+
+A credential that is refused blocks. A service that does not answer is told as advice: it has neither
+refused nor accepted anything.
+"""
+
+from __future__ import annotations
+
+from .. import check, fail, not_applicable
+from ..documents.campaign import Campaign
+from ..probes.sky import ASKS_THE_CLOUD, Cloud, infra_name
+from ..probes.vast import VastAccount
+from ..probes.wandb import Viewer
+from .backend import NO_SERVER, provider_is_remote, talks_to_server, wandb_mode
+
+_VAST = "vast"
+_BY_HAND = {
+    "aws": "aws sts get-caller-identity",
+    "azure": "az account get-access-token --query expiresOn",
+}
+"""For the clouds that nobody asks here: the command of theirs that does."""
+
+
+def _is_vast(campaign: Campaign) -> bool:
+    return infra_name(campaign.get("compute.provider")) == _VAST
+
+
+def _is_other_cloud(campaign: Campaign) -> bool:
+    cloud = infra_name(campaign.get("compute.provider"))
+    return provider_is_remote(campaign) and cloud is not None and cloud != _VAST
+
+
+@check(
+    "wandb_credential_accepted",
+    group="backend",
+    when=talks_to_server,
+    online=True,
+    remediation="Log in with a key that is valid: wandb login --relogin (or set WANDB_API_KEY).",
+)
+def wandb_takes_the_credential(campaign: Campaign, wandb_viewer: Viewer) -> None:
+    """The W&B server takes the credential."""
+    if wandb_mode(campaign) in NO_SERVER:
+        not_applicable("see wandb_credentials: the campaign's mode keeps the client from the server")
+    if wandb_viewer.accepted:
+        return
+    host = wandb_viewer.host or "the W&B server"
+    if wandb_viewer.accepted is None:
+        fail(
+            f"{host} was not asked, or did not say, whether it takes the credential: {wandb_viewer.problem}",
+            remediation="Look at the network, the proxy and the server; then run the preflight again.",
+            advisory=True,
+        )
+    fail(f"{host}: {wandb_viewer.problem}")
+
+
+@check(
+    "wandb_entity_known",
+    group="backend",
+    severity="advisory",
+    when=talks_to_server,
+    online=True,
+    remediation="Set wandb.entity to one of these, or have the account added to the team.",
+)
+def wandb_entity_is_known(campaign: Campaign, wandb_viewer: Viewer) -> None:
+    """wandb.entity is the account's own, or one of its teams."""
+    entity = campaign.get("wandb.entity")
+    if not wandb_viewer.accepted or not wandb_viewer.entities or not isinstance(entity, str):
+        not_applicable("the server does not say which entities the account has")
+    if entity not in wandb_viewer.entities:
+        known = ", ".join(wandb_viewer.entities)
+        fail(
+            f"wandb.entity is {entity!r}; the account {wandb_viewer.username} has {known}",
+            line=campaign.line("wandb.entity"),
+        )
+
+
+@check(
+    "vast_credential_accepted",
+    group="backend",
+    when=_is_vast,
+    online=True,
+    remediation="Set a key that is valid: vastai set api-key KEY (the key is in Vast's console).",
+)
+def vast_takes_the_key(vast_account: VastAccount) -> None:
+    """Vast takes the key of the file that SkyPilot looks for."""
+    if vast_account.accepted is None:
+        fail(
+            f"Vast was not asked, or did not say, whether it takes the key: {vast_account.problem}",
+            remediation="Let the command 'vastai show user' answer; then run the preflight again.",
+            advisory=True,
+        )
+    if not vast_account.accepted:
+        fail(f"the key is refused: {vast_account.problem}")
+
+
+@check(
+    "cloud_credential_accepted",
+    group="backend",
+    when=_is_other_cloud,
+    online=True,
+    remediation="Run a command of the cloud's own that needs the credential.",
+)
+def cloud_takes_the_credential(sky_cloud: Cloud) -> None:
+    """The cloud takes the credential, as far as SkyPilot asks it."""
+    name = sky_cloud.name
+    if not sky_cloud.computes:
+        not_applicable(f"see {name}_configured: SkyPilot does not report {name} as enabled")
+    if name in ASKS_THE_CLOUD:
+        return  # SkyPilot called the cloud with the credential, or would not have said so
+    by_hand = _BY_HAND.get(name)
+    fail(
+        f"SkyPilot does not ask {name} whether it takes the credential; it was not verified",
+        remediation=f"Run '{by_hand}'." if by_hand else None,
+        advisory=True,
+    )
