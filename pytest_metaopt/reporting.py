@@ -108,12 +108,12 @@ def clean(item: CheckItem, report: pytest.TestReport) -> None:
         report.longrepr = compat.failure_repr(item.parent.name_shown, line or 1, problem, text)
 
 
-def clean_log(json_report: dict[str, Any]) -> None:
-    """Cut secrets out of the log records in a JSON report."""
+def clean_captured(json_report: dict[str, Any]) -> None:
+    """Cut secrets out of what a JSON report has of outputs and log records."""
     for test in json_report.get("tests", ()):
-        for stage in ("setup", "call", "teardown"):
-            for record in test.get(stage, {}).get("log", ()):
-                record.update({key: _redacted(value) for key, value in record.items()})
+        for name in ("setup", "call", "teardown"):
+            stage = test.get(name, {})
+            stage.update({key: _redacted(stage[key]) for key in ("stdout", "stderr", "log") if key in stage})
 
 
 def _redacted(value: Any) -> Any:

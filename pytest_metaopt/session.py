@@ -194,7 +194,7 @@ class Hooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
         """Add the readiness at top level, and leave no secret in what was logged (pytest-json-report)."""
-        reporting.clean_log(json_report)
+        reporting.clean_captured(json_report)
         found = [verdict.to_json() for verdict in self.preflight.verdicts]
         if len(found) == 1:
             json_report["readiness"] = found[0]
