@@ -72,7 +72,8 @@ def checks() -> str:
         name, description = check.id, check.description
         if check.id == "aws_configured":
             name, description = "CLOUD_configured", description.replace("aws", "CLOUD")
-        rows.append(f"| `{check.group}[{name}]` | {check.severity} | {description} | {bootstrap} |")
+        severity = f"{check.severity}, *online*" if check.online else check.severity
+        rows.append(f"| `{check.group}[{name}]` | {severity} | {description} | {bootstrap} |")
     return "\n".join(rows)
 
 

@@ -93,7 +93,7 @@ def test_own_checks_have_the_powers_of_built_in_ones(project: Project) -> None:
     }
     result.stdout.fnmatch_lines(
         [
-            f"{CAMPAIGN_NAME}:13: budget: too dear",
+            f"{CAMPAIGN_NAME}:14: budget: too dear",
             "  fix: Lower it to 0.",
             f"{CAMPAIGN_NAME}: described: does not hold: The sky is green.",
             "*= 2 failed, 3 passed, 1 skipped, 7 bootstrapped, 1 advisory in *",

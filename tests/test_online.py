@@ -108,6 +108,15 @@ def test_a_credential_that_is_refused_blocks(cloudy: Project, service: Service) 
     assert KEY not in printed
 
 
+def test_without_a_credential_there_is_no_question(
+    cloudy: Project, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY")
+    _, seen, _ = look(cloudy, "--metaopt-online")
+    assert [seen[name]["outcome"] for name in NAMES[:2]] == ["skipped", "skipped"]
+    assert not service.asked
+
+
 def test_an_entity_that_the_account_does_not_have_is_advice(cloudy: Project, service: Service) -> None:
     service.answer = {"data": VIEWER}
     cloudy.edit("entity: me", "entity: you")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metaopt import check, fail, not_applicable
+from pytest_metaopt import check, fail, not_applicable, probe
 
 SEED = 17
 
@@ -53,6 +53,26 @@ def budget_is_modest(campaign):
         not_applicable("the cloud account has a limit of its own")
     if budget > 0.5:
         fail(f"a budget of {budget} USD needs approval", line=campaign.line("compute.max_budget_usd"))
+
+
+@probe("tracked_files")
+def tracked_files(project_root, run):
+    """The files that git tracks; gathered in the background, once, and only if a selected check takes it."""
+    listed = run(["git", "-C", str(project_root), "ls-files", "-z"])
+    if not listed.succeeded:
+        raise RuntimeError(f"git ls-files: {listed.problem}")
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+@check(
+    "data_is_not_committed",
+    group="data",
+    remediation="Take the data out of git (git rm --cached FILE): every agent checks all of it out.",
+)
+def data_is_not_committed(tracked_files):
+    """No data file is committed."""
+    data = [name for name in tracked_files if name.endswith((".parquet", ".npy", ".pt"))]
+    assert not data, f"git tracks {', '.join(data)}"
 
 
 def pytest_metaopt_modify_checks(checks):

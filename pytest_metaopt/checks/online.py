@@ -10,7 +10,7 @@ from .. import check, fail, not_applicable
 from ..documents.campaign import Campaign
 from ..probes.sky import ASKS_THE_CLOUD, Cloud, infra_name
 from ..probes.vast import VastAccount
-from ..probes.wandb import Viewer
+from ..probes.wandb import Credential, Viewer
 from .backend import NO_SERVER, provider_is_remote, talks_to_server, wandb_mode
 
 _VAST = "vast"
@@ -37,10 +37,12 @@ def _is_other_cloud(campaign: Campaign) -> bool:
     online=True,
     remediation="Log in with a key that is valid: wandb login --relogin (or set WANDB_API_KEY).",
 )
-def wandb_takes_the_credential(campaign: Campaign, wandb_viewer: Viewer) -> None:
+def wandb_takes_the_credential(
+    campaign: Campaign, wandb_credential: Credential, wandb_viewer: Viewer
+) -> None:
     """The W&B server takes the credential."""
-    if wandb_mode(campaign) in NO_SERVER:
-        not_applicable("see wandb_credentials: the campaign's mode keeps the client from the server")
+    if wandb_mode(campaign) in NO_SERVER or wandb_credential.source is None:
+        not_applicable("there is none that the client would use: see wandb_credentials")
     if wandb_viewer.accepted:
         return
     host = wandb_viewer.host or "the W&B server"

@@ -91,7 +91,7 @@ def ask(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | Non
     if why_not is not None:
         return Repository(shown, False, trouble="refused", message=why_not)
     known = os.environ if environ is None else environ
-    silent = _silent(known, _ssh_command(known, root, run))
+    silent = _silent(known, _ssh_command(known, root, run) if _is_ssh(value) else None)
     # HEAD alone: a large repository has hundreds of thousands of references.
     result = run(
         ["git", "ls-remote", "--quiet", "--", address(value, root), "HEAD"], cwd=root, environ=silent
@@ -122,10 +122,21 @@ def refusal(value: str) -> str | None:
 
 def address(value: str, root: Path) -> str:
     """Return what git is given for *value*: a path as an absolute one, anything else as it is."""
+    return str(root / value) if _is_path(value) else value
+
+
+def _is_path(value: str) -> bool:
     colon, slash = value.find(":"), value.find("/")
     # As git itself tells "host:path" from a path (url_is_local_not_ssh, git 2.39).
-    is_path = colon < 0 or 0 <= slash < colon
-    return str(root / value) if is_path else value
+    return colon < 0 or 0 <= slash < colon
+
+
+def _is_ssh(value: str) -> bool:
+    """Tell whether git uses ssh for *value*, unless the user's settings rewrite it."""
+    scheme = _SCHEME.match(value)
+    if scheme is not None:
+        return "ssh" in scheme[1].lower()
+    return not _is_path(value)
 
 
 _OWN_VARIABLES = (

@@ -242,6 +242,9 @@ def _reason(below: str) -> str | None:
     if below.startswith("Traceback "):
         below = below.rstrip().rpartition("\n")[2]
     first, newline, rest = below.partition("\n")
+    if first.strip() == "error" and rest.strip():
+        # All that Vast's check says (0.14.1) of what is wrong; what stands below tells more.
+        first, newline, rest = textwrap.dedent(rest).strip().partition("\n")
     text = printable(redact(f"{first.strip()}{newline}{textwrap.dedent(rest)}".strip()))
     return text[:_LONGEST_REASON] or None
 

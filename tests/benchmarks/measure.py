@@ -21,9 +21,10 @@ class Cost:
     memory: float
 
 
-def run_once(arguments: Sequence[str], cwd: Path) -> Cost:
+def run_once(arguments: Sequence[str], cwd: Path, environ: Mapping[str, str] | None = None) -> Cost:
     """Run pytest once in *cwd* and return what it cost; raises where it did not end as it should."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    known = os.environ if environ is None else environ
+    environment = {key: value for key, value in known.items() if not key.startswith("PYTEST_")}
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
@@ -43,6 +44,18 @@ def run_once(arguments: Sequence[str], cwd: Path) -> Cost:
         sys.stderr.write(output.decode())
         raise RuntimeError(f"pytest ended with {process.returncode}")
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def command_once(command: Sequence[str], environ: Mapping[str, str]) -> Cost:
+    """Run a command once and return its wall time; raises where it fails."""
+    started = time.perf_counter()
+    subprocess.run(command, env=environ, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    return Cost(time.perf_counter() - started, 0.0, 0.0)
+
+
+def in_a_row(commands: Sequence[Sequence[str]], environ: Mapping[str, str]) -> Cost:
+    """Run commands one after the other and return their wall time together."""
+    return Cost(sum(command_once(command, environ).wall for command in commands), 0.0, 0.0)
 
 
 def by_turns(

@@ -76,7 +76,6 @@ def test_enabled(name: str) -> None:
 
 
 VAST_REASON = """\
-error
 Credentials can be set up by running:
     $ pip install vastai
     $ mkdir -p ~/.config/vastai

@@ -14,8 +14,9 @@ import pytest
 
 from pytest_metaopt.probes.command import Deadline, Runner
 from pytest_metaopt.probes.sky import Cloud, ask, skypilot
+from tests.conftest import CAMPAIGN, Project
 from tests.probes.conftest import forget_environment
-from tests.probes.servers import free_port
+from tests.probes.servers import free_port, make_repository
 
 pytestmark = pytest.mark.skipif(shutil.which("sky") is None, reason="SkyPilot is not installed")
 
@@ -77,3 +78,29 @@ def test_an_answer_that_does_not_come_in_time(sky_home: Path) -> None:
     assert ask("vast", Runner(Deadline.after(0.7))).problem == "timed out after 0.7 s"
     assert time.monotonic() - started < 2.7
     assert os.environ["HOME"] == str(sky_home)
+
+
+def test_a_campaign_on_vast_becomes_ready_once_the_key_is_there(
+    sky_home: Path, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str
+) -> None:
+    monkeypatch.setenv("HOME", str(sky_home))
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
+    make_repository(tmp_path / "bare.git")
+    text = CAMPAIGN.replace("provider: local", "provider: vast_ai").replace("  mode: offline\n", "")
+    project.campaign.write_text(text.replace("repo: .", f"repo: {tmp_path / 'bare.git'}"))
+    key = sky_home / ".config" / "vastai" / "vast_api_key"
+    key.unlink(missing_ok=True)
+    result = project.preflight(f"--metaopt-timeout={PATIENCE}")
+    assert result.ret == 1
+    (failure,) = project.artifact()["failures"]
+    assert failure["check_id"] == "vast_configured"
+    assert failure["message"].startswith("SkyPilot reports vast as disabled: ")
+    assert "~/.config/vastai/vast_api_key" in failure["message"]
+    assert "vastai set api-key KEY" in failure["remediation"]
+    subprocess.run(["vastai", "set", "api-key", "no-real-key"], check=True, capture_output=True)
+    assert key.exists(), "what the remediation says makes the file that SkyPilot looks for"
+    result = project.preflight(f"--metaopt-timeout={PATIENCE}")
+    assert result.ret == 0
+    assert project.artifact()["status"] == "READY"
+    outcomes = {check["id"]: check["outcome"] for check in project.artifact()["checks"]}
+    assert outcomes["skypilot_installed"] == outcomes["vast_configured"] == "passed"
