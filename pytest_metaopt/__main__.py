@@ -1,16 +1,19 @@
-"""The command ``metaopt-preflight``: the reference command line, laid over the plugin.
+"""The command ``metaopt-preflight``: the reference command line over the plugin, and look-ups without checks.
 
-Exit status (campaign contract, "The reference command line"): 0 READY; 1 FAILED, or the artifact could not
+Exit status of the reference command line (campaign contract): 0 READY; 1 FAILED, or the artifact could not
 be written; 2 bad arguments, no such campaign, malformed YAML, root no mapping, ``--cwd`` no directory: then
-nothing is written.
+nothing is written. Of ``verify``: 0 fresh READY; 1 anything else; 2 as above.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from . import __version__
 
 READY, FAILED, USAGE = 0, 1, 2
 _INTERRUPTED = 130
+
+_CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
 
 
 class _Witness:
@@ -39,18 +44,22 @@ class _Witness:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the preflight of one campaign and return the exit status."""
+    """Run the preflight of one campaign, or a look-up, and return the exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in _LOOK_UPS:
+        return _LOOK_UPS[words[0]](words[1:])
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight",
         description="Tell whether a training campaign is ready to start.",
-        epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be looked at.",
+        epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be looked at."
+        " Look-ups that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help.",
     )
     parser.add_argument("--campaign", metavar="PATH", required=True, help="the campaign file (YAML)")
     parser.add_argument(
         "--cwd", metavar="DIR", default=".", help="the project root (default: the current directory)"
     )
     parser.add_argument("--version", action="version", version=f"pytest-metaopt {__version__}")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(words)
     campaign, root = Path(given.campaign).absolute(), Path(given.cwd).absolute()
     if not root.is_dir():
         parser.error(f"--cwd: {given.cwd} is no directory")
@@ -102,6 +111,71 @@ def _close(readiness: dict[str, Any], status: int) -> int:
         print(f"artifact: not written: {readiness['note']}")
     ready = readiness["status"] == "READY" and readiness["written"] and status == 0
     return READY if ready else FAILED
+
+
+def _verify(arguments: list[str]) -> int:
+    """Tell whether the readiness artifact still speaks of the campaign as it is."""
+    from . import freshness
+    from .documents.campaign import load_campaign
+    from .documents.document import DocumentError
+    from .preflight import project_root
+    from .readiness import ARTIFACT_NAME, STATE_FOLDER
+
+    def duration(text: str) -> int:
+        try:
+            return freshness.seconds(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser = argparse.ArgumentParser(
+        prog="metaopt-preflight verify",
+        description="Run no check; tell, as LOAD_CAMPAIGN would, what the readiness artifact is worth.",
+        epilog="Exit status: 0 fresh READY; 1 missing, unreadable, stale or fresh FAILED; 2 usage error.",
+    )
+    parser.add_argument(
+        "--campaign", metavar="PATH", default=_CAMPAIGN_NAME, help=f"default: {_CAMPAIGN_NAME}"
+    )
+    parser.add_argument(
+        "--max-age", metavar="DURATION", type=duration, help="an older READY is stale: 90s, 15m, 12h, 7d"
+    )
+    parser.add_argument("--cwd", metavar="DIR", help="the project root (default: found as pytest finds it)")
+    parser.add_argument("--readiness", metavar="PATH", help="another place of the artifact")
+    given = parser.parse_args(arguments)
+    if given.cwd is not None and not Path(given.cwd).is_dir():
+        parser.error(f"--cwd: {given.cwd} is no directory")
+    try:
+        campaign = load_campaign(Path(given.campaign))
+    except DocumentError as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return USAGE
+    root = project_root(Path(given.campaign).absolute(), Path(given.cwd) if given.cwd is not None else None)
+    artifact = Path(given.readiness) if given.readiness else root / STATE_FOLDER / ARTIFACT_NAME
+    found = freshness.look(campaign, artifact, max_age=given.max_age, now=datetime.now(timezone.utc))
+    print(f"status:   {found.word}")
+    if found.reason is not None:
+        print(f"{'note:    ' if found.word == 'fresh READY' else 'reason:  '} {found.reason}")
+    if found.next_action is not None:
+        print(f"next:     {found.next_action}")
+    relative = os.path.relpath(artifact)
+    print(f"artifact: {artifact if relative.startswith('..') else relative}")
+    return READY if found.word == "fresh READY" else FAILED
+
+
+def _schema(arguments: list[str]) -> int:
+    """Print the JSON Schema of a kind of document."""
+    from .documents.kinds import KINDS
+
+    parser = argparse.ArgumentParser(
+        prog="metaopt-preflight schema",
+        description="Print a JSON Schema (draft 2020-12) for editors and for check-jsonschema.",
+    )
+    parser.add_argument("kind", choices=sorted(KINDS))
+    kind = KINDS[parser.parse_args(arguments).kind]
+    print(json.dumps(kind.json_schema(), indent=2))
+    return 0
+
+
+_LOOK_UPS: Mapping[str, Callable[[list[str]], int]] = {"verify": _verify, "schema": _schema}
 
 
 if __name__ == "__main__":

@@ -59,6 +59,15 @@ def campaign_identity(campaign: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
+def identity_fields(campaign: Mapping[Any, Any]) -> dict[str, str]:
+    """Return the hash of each field of the campaign's identity, by its name.
+
+    Hashes, since the values may be anything that somebody wrote there, secrets included.
+    """
+    names = ("campaign.name", "objective.metric", "objective.direction", "wandb.entity", "wandb.project")
+    return {name: digest(_at(campaign, *name.split("."))) for name in names}
+
+
 def runtime_config(campaign: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the fields that the runtime config hash is taken over."""
     compute = campaign.get("compute")

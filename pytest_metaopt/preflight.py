@@ -180,6 +180,7 @@ class Preflight:
                 for item in items
             ),
             turned_off=tuple(check_id for check_id in known if check_id not in asked),
+            identity=document.identity,
         )
         self._planned[node.path] = plan
         if self.coordinates:
@@ -309,6 +310,7 @@ class Preflight:
             document.identity_hash,
             document.runtime_hash,
             checks=(),
+            identity=document.identity,
         )
 
     def _write(self, path: Path, verdict: readiness.Readiness) -> Verdict:

@@ -55,6 +55,7 @@ class Plan:
     runtime_config_hash: str
     checks: tuple[PlannedCheck, ...]
     turned_off: tuple[str, ...] = ()
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the plan as JSON, ASCII only; :meth:`from_json` is the way back."""
@@ -187,6 +188,7 @@ def _artifact(
         "campaign_id": plan.campaign_id,
         "campaign_identity_hash": plan.campaign_identity_hash,
         "runtime_config_hash": plan.runtime_config_hash,
+        "identity": dict(plan.identity),
         "emitted_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "preflight_duration_seconds": round(seconds, 3),
         "checks_summary": {"total": sum(counts.values()), **counts},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -41,6 +41,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or an empty string where nothing is near."""
     found = nearest(name, known)
     return f"; did you mean {found!r}?" if found is not None else ""
+
+
+def enumeration(names: Sequence[str], word: str = "and") -> str:
+    """Return ``a, b and c``."""
+    *most, last = names
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def described(value: object) -> str:

@@ -1,4 +1,7 @@
-"""The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them."""
+"""The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them.
+
+It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,12 @@ def _session(change: Callable[[str], str]) -> str:
             text=True,
             check=False,
         )
-    lines = [line for line in done.stdout.splitlines() if not _VERSIONS.match(line)]
-    text = "\n".join(lines).strip("\n")
+    return unversioned(done.stdout)
+
+
+def unversioned(output: str) -> str:
+    """Return what a session printed without the lines that name versions and folders, in 0.10 s."""
+    text = "\n".join(line.rstrip() for line in output.splitlines() if not _VERSIONS.match(line)).strip("\n")
     return re.sub(r"=+ (.*) in [\d.]+s =+", lambda found: f" {found[1]} in 0.10s ".center(80, "="), text)
 
 
@@ -99,4 +106,7 @@ def _replace(text: str, before: str, after: str, new: str) -> str:
 
 
 if __name__ == "__main__":
+    from tests import mistakes
+
     README.write_text(generated(README.read_text()))
+    mistakes.PAGE.write_text(mistakes.page())

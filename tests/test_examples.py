@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_metaopt.documents.campaign import NAMES
 from tests.conftest import CAMPAIGN_NAME, Project
 
 EXAMPLES = Path(__file__).parents[1] / "conftest_examples"
@@ -64,6 +65,7 @@ def test_ci_gate_leaves_reports_for_a_dashboard(example: Project) -> None:
     suite = ET.parse(example.path / "preflight.xml").getroot()
     assert {case.get("name") for case in suite.iter("testcase")} == {
         *(f"repo[R{n}]" for n in (1, 3, 4, 5, 6, 7, 8, 9)),
+        *(f"campaign[{name}]" for name in NAMES),
         "backend[repo_access]",
     }
     assert json.loads((example.path / "preflight.json").read_text())["readiness"]["status"] == "READY"
@@ -72,5 +74,6 @@ def test_ci_gate_leaves_reports_for_a_dashboard(example: Project) -> None:
     assert run(example).returncode == 1
     suite = ET.parse(example.path / "preflight.xml").getroot()
     assert [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None] == [
-        "repo[R7]"
+        "repo[R7]",
+        "campaign[project]",
     ]

@@ -23,6 +23,7 @@ ARTIFACT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "status": str,
     "campaign_id": str,
     "campaign_identity_hash": str,
+    "identity": dict,
     "runtime_config_hash": str,
     "emitted_at": str,
     "preflight_duration_seconds": float,

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests import readme
+from tests import mistakes, readme
 
 
 def test_generated_parts_are_what_the_code_prints_today() -> None:
     text = readme.README.read_text()
     assert readme.generated(text) == text, "run: python -m tests.readme"
+
+
+def test_page_of_mistakes_is_what_the_code_prints_today() -> None:
+    page = mistakes.PAGE.read_text()
+    assert mistakes.page() == page, "run: python -m tests.readme"
+    assert page.count("\n## ") == 10
 
 
 def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:

@@ -3,34 +3,109 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..identity import NotJsonError, campaign_id, campaign_identity_hash, runtime_config_hash
+from ..identity import (
+    NotJsonError,
+    campaign_id,
+    campaign_identity_hash,
+    identity_fields,
+    runtime_config_hash,
+)
 from .document import Document, DocumentError
 from .loading import read_yaml_mapping
+from .shapes import Choice, Field, Given, Integer, Number, Section, Text
+from .shapes import json_schema as schema_of
 
 SECTIONS = (
-    "campaign",
-    "project",
-    "wandb",
-    "compute",
-    "objective",
-    "proposal_policy",
-    "stop_conditions",
+    Section(
+        "campaign",
+        "What the campaign is called.",
+        (Field("name", Given(), "The name that the orchestrator knows the campaign by."),),
+    ),
+    Section(
+        "project",
+        "The code that is trained.",
+        (
+            Field("repo", Text(), "URL or path of the git repository that the agents check out."),
+            Field(
+                "smoke_test_command",
+                Text(),
+                "A command that exercises the training script and ends within 60 seconds.",
+            ),
+        ),
+    ),
+    Section(
+        "wandb",
+        "Where runs are logged. Nothing in it may be a placeholder.",
+        (
+            Field("entity", Given(), "The W&B user or team."),
+            Field("project", Given(), "The W&B project."),
+        ),
+        filled_in=True,
+    ),
+    Section(
+        "compute",
+        "The machines that are rented.",
+        (
+            Field("provider", Given(), "The cloud, as SkyPilot names it; local for this machine."),
+            Field("accelerator", Given(), "The accelerator, as SkyPilot writes it: A100:1, H100:8."),
+            Field("num_sweep_agents", Integer(1, 16), "W&B agents side by side in a sweep."),
+            Field("max_budget_usd", Number(above=0, most=100), "The most that may be spent, in USD."),
+            Field(
+                "idle_timeout_minutes",
+                Integer(5, 60),
+                "An agent that logs nothing for so long is stopped.",
+                required=False,
+            ),
+        ),
+    ),
+    Section(
+        "objective",
+        "What is optimized.",
+        (
+            Field("metric", Given(), "The name of the metric in W&B."),
+            Field("direction", Choice(("maximize", "minimize")), "Which way is better."),
+            Field("improvement_threshold", Number(above=0), "The least gain that counts as one."),
+        ),
+    ),
+    Section(
+        "proposal_policy",
+        "How proposals are gathered.",
+        (Field("current_target", Given(), "Proposals that are needed before one is selected."),),
+    ),
+    Section(
+        "stop_conditions",
+        "When the campaign ends.",
+        (
+            Field("max_iterations", Integer(1), "Iterations at most."),
+            Field("max_no_improve_iterations", Integer(1), "Iterations without a gain at most."),
+        ),
+    ),
 )
-"""The top-level keys that the orchestrator requires (campaign contract, "What LOAD_CAMPAIGN refuses")."""
+"""What the orchestrator requires (campaign contract, "What LOAD_CAMPAIGN refuses")."""
 
-_SECTION_LINE = re.compile(rf"^({'|'.join(SECTIONS)})\s*:", re.MULTILINE)
+NAMES = tuple(section.name for section in SECTIONS)
+KNOWN_KEYS = (*NAMES, "campaign_name")
+"""The top-level keys that mean something: the sections, and the flat name of old campaigns."""
+
+_SECTION_LINE = re.compile(rf"^({'|'.join(NAMES)})\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
 class Campaign(Document):
-    """A parsed campaign file, with the id and the two hashes that the orchestrator knows it by."""
+    """A parsed campaign file, with the id and the two hashes that the orchestrator knows it by.
+
+    :param identity: the hash of each field that ``identity_hash`` is taken over, to tell which one changed.
+    """
 
     id: str
     identity_hash: str
     runtime_hash: str
+    identity: Mapping[str, str]
 
 
 def load_campaign(path: Path) -> Campaign:
@@ -46,12 +121,21 @@ def load_campaign(path: Path) -> Campaign:
             path=path,
             data=tree.value,
             positions=tree.positions,
+            duplicates=tree.duplicates,
             id=campaign_id(tree.value),
             identity_hash=campaign_identity_hash(tree.value),
             runtime_hash=runtime_config_hash(tree.value),
+            identity=identity_fields(tree.value),
         )
     except NotJsonError as error:
         raise DocumentError(path, str(error), position=document.position(error.keys)) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a campaign file, made of what the checks ask."""
+    return schema_of(
+        "ml-metaopt campaign", "What an optimization campaign is started from (pytest-metaopt).", SECTIONS
+    )
 
 
 def looks_like_campaign(path: Path, head: str) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from ..secrets import safe
+from ..text import one_line, printable
 
 KeyPath: TypeAlias = tuple[Any, ...]
 """The keys (and list indices) that lead from the root of a document to a value."""
+
+_SHOWN_BITS = 128
+_SHOWN_CHARACTERS = 60
 
 
 class Position(NamedTuple):
@@ -46,11 +50,13 @@ class Document:
     :param path: the file, absolute.
     :param data: the root mapping; mappings inside are read-only too, sequences are tuples.
     :param positions: where each value stands, by key path.
+    :param duplicates: where a key stands that was given before in its mapping, by key path.
     """
 
     path: Path
     data: Mapping[Any, Any]
     positions: Mapping[KeyPath, Position]
+    duplicates: Mapping[KeyPath, Position] = field(default_factory=dict, kw_only=True)
 
     def get(self, dotted: str | Sequence[Any], default: Any = None) -> Any:
         """Return the value at ``"section.key"``, or *default*.
@@ -82,3 +88,15 @@ class Document:
 def key_path(dotted: str | Sequence[Any]) -> KeyPath:
     """Return ``"a.b"`` as ``("a", "b")``; a sequence is taken as it is."""
     return tuple(dotted.split(".")) if isinstance(dotted, str) else tuple(dotted)
+
+
+def dotted(keys: KeyPath) -> str:
+    """Return a key path as people write it, ``a.b.0``, safe to print; a long key is cut."""
+    return ".".join(_shown(key) for key in keys)
+
+
+def _shown(key: object) -> str:
+    if isinstance(key, int) and key.bit_length() > _SHOWN_BITS:
+        return "(a very large number)"
+    text = one_line(printable(str(key)))
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."

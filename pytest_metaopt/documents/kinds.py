@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .campaign import load_campaign, looks_like_campaign
+from .campaign import json_schema, load_campaign, looks_like_campaign
 from .document import Document, DocumentError
 
 _HEAD_CHARACTERS = 64 * 1024
@@ -31,6 +31,7 @@ class Kind:
     :param recognises: tells, from the path and the beginning of the text, whether a file that was
         named without saying its kind is of this one.
     :param check_modules: the modules of the built-in checks.
+    :param json_schema: returns its JSON Schema, for editors.
     :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
     """
 
@@ -39,6 +40,7 @@ class Kind:
     load: Callable[[Path], Document]
     recognises: Callable[[Path, str], bool]
     check_modules: tuple[str, ...]
+    json_schema: Callable[[], dict[str, Any]]
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
 
 
@@ -52,9 +54,11 @@ KINDS: Mapping[str, Kind] = {
             recognises=looks_like_campaign,
             check_modules=(
                 "pytest_metaopt.checks.repo",
+                "pytest_metaopt.checks.campaign",
                 "pytest_metaopt.checks.backend",
                 "pytest_metaopt.checks.online",
             ),
+            json_schema=json_schema,
         ),
     )
 }

@@ -35,12 +35,12 @@ _SCALARS = frozenset(
 )
 
 
-def read_text(path: Path) -> str:
-    """Return the text of *path*: a regular file of at most ``MAX_BYTES``, UTF-8, without NUL bytes.
+def read_text(path: Path, *, most: int = MAX_BYTES) -> str:
+    """Return the text of *path*: a regular file of at most *most* bytes, UTF-8, without NUL bytes.
 
     :raises DocumentError: where it is anything else, with what and where.
     """
-    data = _read_bytes(path)
+    data = _read_bytes(path, most)
     if b"\0" in data:
         raise DocumentError(
             path, "holds a NUL byte; save it as UTF-8 text", position=_byte_position(data, data.index(b"\0"))
@@ -57,7 +57,7 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, most: int) -> bytes:
     try:
         # Without O_NONBLOCK the opening of a FIFO waits for a writer, for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -68,13 +68,13 @@ def _read_bytes(path: Path) -> bytes:
         if problem is not None:
             raise DocumentError(path, problem)
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except OSError as error:
         raise DocumentError(path, f"can't be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
-    if len(data) > MAX_BYTES:
-        raise DocumentError(path, f"is larger than {MAX_BYTES} bytes (1 MiB); is this the right file?")
+    if len(data) > most:
+        raise DocumentError(path, f"is larger than {most} bytes; is this the right file?")
     return data
 
 

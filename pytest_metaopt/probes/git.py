@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..documents.shapes import is_placeholder
 from ..secrets import redact, url_secrets
 from ..text import one_line, printable
 from .command import Result, Runner, plain
@@ -107,6 +108,8 @@ def refusal(value: str) -> str | None:
     """Return why *value* is not handed to git, or None where it is."""
     if value.startswith("-"):
         return "it begins with '-', so that git would take it for an option"
+    if is_placeholder(value):
+        return "it is a placeholder; put the real value there"
     if any(not character.isprintable() for character in value):
         return "it holds a control character, or one that can't be seen"
     if value != value.strip():

@@ -98,6 +98,8 @@ REFUSED = [
     "https://h.test/x\n",
     "https://h.test/x\0",
     "a\x1b[2Jb",
+    "https://github.com/YOUR_ORG/repository.git",
+    "<repository>",
     "\ud800",
 ]
 

@@ -1,0 +1,211 @@
+"""What LOAD_CAMPAIGN refuses (campaign contract), a check a section, and advice on what it lets pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from .. import Finding, check, fail, not_applicable
+from ..documents import accelerator
+from ..documents.campaign import KNOWN_KEYS, NAMES, SECTIONS, Campaign
+from ..documents.document import KeyPath, Position, dotted
+from ..documents.shapes import LONGEST_NAME, Problem
+from ..text import did_you_mean
+
+_SECTIONS = {section.name: section for section in SECTIONS}
+_MOST_TOLD = 50
+
+
+def _fail(campaign: Campaign, problems: Sequence[Problem]) -> None:
+    """Fail with all of *problems*, each with its place, in the order of the file."""
+    placed = [(campaign.position(problem.keys), problem.message) for problem in problems]
+    placed.sort(key=lambda place: place[0] or (0, 0))
+    _tell([_finding(message, position) for position, message in placed])
+
+
+def _tell(findings: Sequence[Finding], count: int | None = None) -> None:
+    """Fail with *findings*; of a hostile file's thousands only the first are told.
+
+    :param count: how many there are, where *findings* are not all of them.
+    """
+    count = len(findings) if count is None else count
+    told = list(findings[:_MOST_TOLD])
+    if count > _MOST_TOLD:
+        told.append(Finding(f"and {count - _MOST_TOLD} more of the kind"))
+    if told:
+        fail(told)
+
+
+def _finding(message: str, position: Position | None) -> Finding:
+    return Finding(message, *position) if position else Finding(message)
+
+
+def _holds(campaign: Campaign, name: str) -> None:
+    _fail(campaign, list(_SECTIONS[name].problems(campaign.data, siblings=NAMES)))
+
+
+def _section(name: str) -> Callable[[Callable[[Campaign], None]], Callable[[Campaign], None]]:
+    return check(name, group="campaign", remediation=_SECTIONS[name].remediation)
+
+
+@_section("campaign")
+def campaign_is_accepted(campaign: Campaign) -> None:
+    """campaign.name is given."""
+    _holds(campaign, "campaign")
+
+
+@_section("project")
+def project_is_accepted(campaign: Campaign) -> None:
+    """project.repo and smoke_test_command are strings, neither blank nor placeholders."""
+    _holds(campaign, "project")
+
+
+@_section("wandb")
+def wandb_is_accepted(campaign: Campaign) -> None:
+    """wandb.entity and project are given; nothing in wandb, at any depth, is a placeholder."""
+    _holds(campaign, "wandb")
+
+
+@_section("compute")
+def compute_is_accepted(campaign: Campaign) -> None:
+    """compute.provider, accelerator and the numbers are given, each number in its range."""
+    _holds(campaign, "compute")
+
+
+@_section("objective")
+def objective_is_accepted(campaign: Campaign) -> None:
+    """objective.metric, direction and improvement_threshold are given, as they have to be."""
+    _holds(campaign, "objective")
+
+
+@_section("proposal_policy")
+def proposal_policy_is_accepted(campaign: Campaign) -> None:
+    """proposal_policy.current_target is given."""
+    _holds(campaign, "proposal_policy")
+
+
+@_section("stop_conditions")
+def stop_conditions_are_accepted(campaign: Campaign) -> None:
+    """stop_conditions.max_iterations and max_no_improve_iterations are integers, 1 or more."""
+    _holds(campaign, "stop_conditions")
+
+
+@check(
+    "unknown_keys",
+    group="campaign",
+    severity="advisory",
+    remediation="Correct the key, or remove it: nothing reads it.",
+)
+def top_level_keys_are_known(campaign: Campaign) -> None:
+    """Every top-level key is one that the orchestrator knows."""
+    unknown = [key for key in campaign.data if key not in KNOWN_KEYS]
+    findings = [
+        _finding(f"the top-level key {dotted((key,))} is not known{_near(key)}", campaign.position((key,)))
+        for key in unknown[:_MOST_TOLD]
+    ]
+    _tell(findings, len(unknown))
+
+
+def _near(key: object) -> str:
+    return did_you_mean(key, KNOWN_KEYS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+
+
+@check(
+    "duplicate_keys",
+    group="campaign",
+    severity="advisory",
+    remediation="Keep one of them: YAML takes the last and drops the others without a word.",
+)
+def keys_are_given_once(campaign: Campaign) -> None:
+    """No key is given twice in one mapping."""
+    # An anchored mapping is there once, however often it is referred to.
+    places: dict[Position, KeyPath] = {}
+    for keys, position in campaign.duplicates.items():
+        places.setdefault(position, keys)
+    _tell(
+        [
+            _finding(f"{dotted(keys)} is given more than once; this one counts", place)
+            for place, keys in sorted(places.items())
+        ]
+    )
+
+
+@check(
+    "accelerator",
+    group="campaign",
+    severity="advisory",
+    remediation="Write compute.accelerator as NAME or NAME:COUNT, such as A100:1 or H100:8.",
+)
+def accelerator_is_readable(campaign: Campaign) -> None:
+    """compute.accelerator is written as SkyPilot reads it."""
+    keys = ("compute", "accelerator")
+    value = campaign.get(keys)
+    if value is None:
+        not_applicable("compute.accelerator is not given")
+    _fail(
+        campaign,
+        [
+            Problem((*keys, *inner), f"{dotted((*keys, *inner))} {told}")
+            for inner, told in accelerator.problems(value)
+        ],
+    )
+
+
+@check(
+    "idle_timeout",
+    group="campaign",
+    severity="advisory",
+    remediation="Set compute.idle_timeout_minutes, so that an agent that hangs is stopped and costs no more.",
+)
+def idle_timeout_is_set(campaign: Campaign) -> None:
+    """compute.idle_timeout_minutes is given."""
+    compute = campaign.get("compute")
+    if not isinstance(compute, Mapping):
+        not_applicable("there is no section compute")
+    if "idle_timeout_minutes" not in compute:
+        fail(
+            "compute.idle_timeout_minutes is missing: an agent that hangs is paid for until the budget ends",
+            line=campaign.line("compute"),
+        )
+
+
+_LOWER_IS_BETTER = "loss error err mse rmse mae mape perplexity ppl nll bpb bpc wer cer fid latency"
+_HIGHER_IS_BETTER = (
+    "accuracy acc f1 auc auroc auprc precision recall map miou iou dice bleu rouge r2 reward return"
+)
+_TURNED_ROUND = "neg negative minus inverse inv"
+_LONGEST_METRIC = 200
+
+
+def _better(metric: str) -> tuple[str, str] | None:
+    """Return a word of the metric's name and the direction that it stands for; None where it is open."""
+    if len(metric) > _LONGEST_METRIC:
+        return None
+    parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
+    words = [word for word in re.split(r"[^a-z0-9]+", parts) if word]
+    lower = [word for word in words if word in _LOWER_IS_BETTER.split()]
+    higher = [word for word in words if word in _HIGHER_IS_BETTER.split()]
+    if words[:1] == ["1"] or any(word in _TURNED_ROUND.split() for word in words):
+        return None
+    if lower and not higher:
+        return lower[0], "minimize"
+    return (higher[0], "maximize") if higher and not lower else None
+
+
+@check(
+    "metric_direction",
+    group="campaign",
+    severity="advisory",
+    remediation="Compare objective.metric with objective.direction: a sweep the wrong way is money lost.",
+)
+def direction_fits_the_metric(campaign: Campaign) -> None:
+    """objective.direction is not the opposite of what the metric's name says."""
+    metric, direction = campaign.get("objective.metric"), campaign.get("objective.direction")
+    if not isinstance(metric, str) or direction not in ("maximize", "minimize"):
+        not_applicable("objective.metric or objective.direction is not given")
+    better = _better(metric)
+    if better is None or better[1] == direction:
+        return
+    word, wanted = better
+    told = f"objective.direction is {direction}, but what is called {word!r} is usually one to {wanted}"
+    _fail(campaign, [Problem(("objective", "direction"), told)])

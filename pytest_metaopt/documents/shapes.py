@@ -1,0 +1,328 @@
+"""What the values of a document have to be: one definition, for the checks and for the JSON Schema."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..text import described, did_you_mean, enumeration, nearest
+from .document import KeyPath, dotted
+
+PLACEHOLDERS = ("YOUR_", "replace-me")
+"""Each of these makes a string a placeholder, and so do both of ``BRACKETS`` together."""
+BRACKETS = ("<", ">")
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DEFINITIONS: dict[str, Any] = {
+    "placeholder": {
+        "type": "string",
+        "anyOf": [
+            *({"pattern": marker} for marker in PLACEHOLDERS),
+            {"allOf": [{"pattern": bracket} for bracket in BRACKETS]},
+        ],
+    },
+    "filled_in": {
+        "not": {"$ref": "#/$defs/placeholder"},
+        "items": {"$ref": "#/$defs/filled_in"},
+        "additionalProperties": {"$ref": "#/$defs/filled_in"},
+        "propertyNames": {"$ref": "#/$defs/filled_in"},
+    },
+}
+"""What the JSON Schemas of shapes refer to; it belongs under ``$defs`` of the whole."""
+
+_SHOWN_DIGITS = 15
+_MOST_COMPARED = 1000
+LONGEST_NAME = 40
+_PLACEHOLDER = "is a placeholder; put the real value there"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong: ``keys`` lead to it, ``message`` is a sentence that begins with its name."""
+
+    keys: KeyPath
+    message: str
+
+
+def is_placeholder(value: object) -> bool:
+    """Tell whether *value* is a string that somebody was to replace (campaign contract)."""
+    return isinstance(value, str) and (
+        any(marker in value for marker in PLACEHOLDERS) or all(bracket in value for bracket in BRACKETS)
+    )
+
+
+class Shape(ABC):
+    """What one value has to be."""
+
+    @property
+    @abstractmethod
+    def wanted(self) -> str:
+        """What it has to be, in words; empty where it only has to be there."""
+
+    @abstractmethod
+    def accepts(self, value: object) -> bool:
+        """Tell whether *value* is that."""
+
+    @abstractmethod
+    def json_schema(self) -> dict[str, Any]:
+        """Return the same as JSON Schema."""
+
+    def found(self, value: object) -> str:
+        """Say what a *value* is that is not accepted; never with a text that may be a secret."""
+        return described(value)
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with *value*, as the end of a sentence; None where it is accepted."""
+        return None if self.accepts(value) else f"is {self.found(value)}; wanted: {self.wanted}"
+
+
+@dataclass(frozen=True)
+class Given(Shape):
+    """Any value but null."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102 - as in Shape, here and below
+        return ""
+
+    def problem(self, value: object) -> str | None:  # noqa: D102
+        return None if self.accepts(value) else f"is {described(value)}; give it a value"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return value is not None
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": ["string", "number", "boolean", "object", "array"]}
+
+
+@dataclass(frozen=True)
+class Text(Shape):
+    """A string that is neither blank nor a placeholder."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return "a string, neither blank nor a placeholder"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, str) and bool(value.strip()) and not is_placeholder(value)
+
+    def problem(self, value: object) -> str | None:  # noqa: D102
+        return _PLACEHOLDER if is_placeholder(value) else super().problem(value)
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": "string", "pattern": r"\S", "not": {"$ref": "#/$defs/placeholder"}}
+
+
+class _Numeric(Shape):
+    def found(self, value: object) -> str:
+        if isinstance(value, str) and _reads_as_number(value):
+            exponent = "e" in value.lower()
+            hint = "an exponent needs a dot and a sign, as in 1.0e-3" if exponent else "remove the quotes"
+            return f"a string ({hint})"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return described(value)
+        if isinstance(value, int):
+            return str(value) if abs(value) < 10**_SHOWN_DIGITS else "a very large number"
+        return repr(value) if math.isfinite(value) else "a number that is not finite"
+
+
+@dataclass(frozen=True)
+class Integer(_Numeric):
+    """An integer of at least ``least`` and, where given, at most ``most``; a boolean is none."""
+
+    least: int
+    most: int | None = None
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        if self.most is None:
+            return f"an integer, {self.least} or more"
+        return f"an integer from {self.least} to {self.most}"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        if isinstance(value, bool) or not isinstance(value, int):
+            return False
+        return value >= self.least and (self.most is None or value <= self.most)
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        schema: dict[str, Any] = {"type": "integer", "minimum": self.least}
+        return schema if self.most is None else {**schema, "maximum": self.most}
+
+
+@dataclass(frozen=True)
+class Number(_Numeric):
+    """A finite number greater than ``above`` and, where given, at most ``most``; a boolean is none."""
+
+    above: float
+    most: float | None = None
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        limit = f"a number above {self.above:g}"
+        return limit if self.most is None else f"{limit}, at most {self.most:g}"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        return value > self.above and (self.most is None or value <= self.most)
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        schema: dict[str, Any] = {"type": "number", "exclusiveMinimum": self.above}
+        return schema if self.most is None else {**schema, "maximum": self.most}
+
+
+@dataclass(frozen=True)
+class Choice(Shape):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return " or ".join(self.words)
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, str) and value in self.words
+
+    def problem(self, value: object) -> str | None:  # noqa: D102
+        if self.accepts(value) or not isinstance(value, str) or not value.strip():
+            return super().problem(value)
+        hint = did_you_mean(value, self.words) if len(value) < LONGEST_NAME else ""
+        return f"is neither {' nor '.join(self.words)}{hint}"
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"enum": list(self.words)}
+
+
+@dataclass(frozen=True)
+class Field:
+    """An entry of a section."""
+
+    name: str
+    shape: Shape
+    description: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Section:
+    """A mapping with known entries; others may stand beside them.
+
+    :param filled_in: nothing in it, at any depth, may be a placeholder.
+    """
+
+    name: str
+    description: str
+    fields: tuple[Field, ...]
+    filled_in: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """What it has to be, in words."""
+        return f"a mapping with {enumeration([field.name for field in self.fields if field.required])}"
+
+    @property
+    def remediation(self) -> str:
+        """What to do where it is not that: its entries, and what each has to be."""
+        needed = ", ".join(_listed(field) for field in self.fields if field.required)
+        optional = ", ".join(_listed(field) for field in self.fields if not field.required)
+        told = f"Section {self.name} needs {needed}{f'; it may have {optional}' if optional else ''}."
+        return f"{told} Nothing in it may be a placeholder." if self.filled_in else told
+
+    def problems(self, root: Mapping[Any, Any], siblings: Sequence[str] = ()) -> Iterator[Problem]:
+        """Yield everything that is wrong with the section in the document *root*.
+
+        :param siblings: the names of the other sections, none of which is a typo of this one.
+        """
+        if self.name not in root:
+            hint = _meant(self.name, root, known=siblings)
+            yield Problem((self.name,), f"{self.name} is missing; wanted: {self.wanted}{hint}")
+            return
+        block = root[self.name]
+        if not isinstance(block, Mapping):
+            yield Problem((self.name,), f"{self.name} is {described(block)}; wanted: {self.wanted}")
+            return
+        for field in self.fields:
+            yield from self._field_problems(field, block)
+        if self.filled_in:
+            yield from _placeholders(block, (self.name,))
+
+    def _field_problems(self, field: Field, block: Mapping[Any, Any]) -> Iterator[Problem]:
+        keys = (self.name, field.name)
+        if field.name in block:
+            told = field.shape.problem(block[field.name])
+        elif field.required:
+            hint = _meant(field.name, block, known=[other.name for other in self.fields])
+            wanted = f"; wanted: {field.shape.wanted}" if field.shape.wanted else ""
+            told = f"is missing{wanted}{hint}"
+        else:
+            told = None
+        if told is not None:
+            yield Problem(keys, f"{dotted(keys)} {told}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the same as JSON Schema."""
+        schema: dict[str, Any] = {
+            "type": "object",
+            "description": self.description,
+            "required": [field.name for field in self.fields if field.required],
+            "properties": {
+                field.name: {"description": field.description, **field.shape.json_schema()}
+                for field in self.fields
+            },
+        }
+        return {**schema, "allOf": [{"$ref": "#/$defs/filled_in"}]} if self.filled_in else schema
+
+
+def json_schema(title: str, description: str, sections: Sequence[Section]) -> dict[str, Any]:
+    """Return the JSON Schema of a document that has all of *sections*."""
+    return {
+        "$schema": DIALECT,
+        "title": title,
+        "description": description,
+        "type": "object",
+        "required": [section.name for section in sections],
+        "properties": {section.name: section.json_schema() for section in sections},
+        "$defs": DEFINITIONS,
+    }
+
+
+def _listed(field: Field) -> str:
+    return f"{field.name} ({field.shape.wanted})" if field.shape.wanted else field.name
+
+
+def _placeholders(value: object, keys: KeyPath) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if is_placeholder(key):
+                yield Problem(
+                    (*keys, key), f"{dotted(keys)} has a key that is a placeholder; put the real one there"
+                )
+            yield from _placeholders(item, (*keys, key))
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from _placeholders(item, (*keys, index))
+    elif is_placeholder(value):
+        yield Problem(keys, f"{dotted(keys)} {_PLACEHOLDER}")
+
+
+def _meant(name: str, block: Mapping[Any, Any], known: Sequence[str]) -> str:
+    """Return the question whether a key that is there was meant for *name*, which is not."""
+    if len(block) > _MOST_COMPARED:
+        return ""
+    others = [key for key in block if isinstance(key, str) and key not in known and len(key) < LONGEST_NAME]
+    found = nearest(name, others)
+    return f"; is {found!r} meant for it?" if found is not None else ""
+
+
+def _reads_as_number(text: str) -> bool:
+    if len(text) > _SHOWN_DIGITS:
+        return False
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
