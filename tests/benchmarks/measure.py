@@ -22,14 +22,16 @@ class Cost:
 
 
 def run_once(arguments: Sequence[str], cwd: Path, environ: Mapping[str, str] | None = None) -> Cost:
-    """Run pytest once in *cwd* and return what it cost; raises where it did not end as it should."""
-    known = os.environ if environ is None else environ
-    environment = {key: value for key, value in known.items() if not key.startswith("PYTEST_")}
+    """Run pytest once in *cwd* and return what it cost; raises where it did not end as it should.
+
+    :param environ: its environment; None: ours, less what is for pytest.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=cwd,
-        env=environment,
+        env=environment if environ is None else environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

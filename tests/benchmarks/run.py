@@ -120,9 +120,14 @@ def side_by_side(base: Path) -> None:
         (tools / name).chmod(0o755)
     (folder / ".git").mkdir(parents=True)
     (folder / CAMPAIGN_NAME).write_text(cloudy(CAMPAIGN))
-    environ = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "WANDB_API_KEY": "0" * 40}
-    # hypothesis, which only our own tests have, takes longer to import than all the rest of the session.
-    arguments = ["-p", "no:hypothesispytest", "--metaopt-campaign", CAMPAIGN_NAME]
+    environ = {
+        **os.environ,
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "WANDB_API_KEY": "0" * 40,
+        # The plugins that our own tests have take longer to import than all the rest of the session does.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+    arguments = ["-p", "metaopt", "--metaopt-campaign", CAMPAIGN_NAME]
     costs = by_turns(
         {
             "session": lambda: run_once(arguments, folder, environ),
