@@ -73,6 +73,9 @@ def _run(campaign: Path, root: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="pytest-metaopt-cache-") as cache:
         status = pytest.main(
             [
+                # Also where PYTEST_DISABLE_PLUGIN_AUTOLOAD is set.
+                "-p",
+                "metaopt",
                 "--metaopt-campaign",
                 str(campaign),
                 "--metaopt-root",

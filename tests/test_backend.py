@@ -410,7 +410,7 @@ def test_the_smoke_test_command_is_advice_beside_r7(project: Project, home: Path
     assert project.preflight().ret == 1
     assert found(project)["R7"]["outcome"] == "failed"
     assert found(project)["smoke_test_command_nonempty"]["outcome"] == "warning"
-    assert [failure["check_id"] for failure in project.artifact()["failures"]] == ["R7"]
+    assert [failure["check_id"] for failure in project.artifact()["failures"]] == ["R7", "project"]
 
 
 # -- all of it --------------------------------------------------------------------------------

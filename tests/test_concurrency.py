@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
+from tests.scale import times
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
@@ -40,9 +41,10 @@ LATER = (9, 0)
 def start(folder: Path, *arguments: str, module: str = "pytest", **environment: str) -> subprocess.Popen[str]:
     """Start a session in *folder*, for its campaign where it is pytest's."""
     if module == "pytest":
-        arguments = ("--metaopt-campaign", CAMPAIGN_NAME, "-q", "-p", "no:cacheprovider", *arguments)
+        light = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        arguments = ("--metaopt-campaign", CAMPAIGN_NAME, "-q", *light, *arguments)
     return subprocess.Popen(
-        [sys.executable, "-B", "-m", module, *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=folder,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -395,7 +397,7 @@ def make_project(folder: Path) -> Path:
 
 @needs_xdist
 @pytest.mark.soak
-def test_fifty_of_fifty_sessions_with_four_workers_bootstrap_six(project: Project) -> None:
+def test_all_of_many_sessions_with_four_workers_bootstrap_six(project: Project) -> None:
     def run(number: int) -> tuple[int, int, bool]:
         folder = make_project(project.path / str(number))
         process = start(folder, "-n", "4")
@@ -405,11 +407,11 @@ def test_fifty_of_fifty_sessions_with_four_workers_bootstrap_six(project: Projec
         return passed, bootstrapped, whole and process.returncode == 0
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        assert list(pool.map(run, range(50))) == [(*FIRST, True)] * 50
+        assert list(pool.map(run, range(times(50)))) == [(*FIRST, True)] * times(50)
 
 
 @pytest.mark.soak
-def test_killed_at_any_moment_of_two_hundred_the_artifact_is_absent_old_or_whole(project: Project) -> None:
+def test_killed_at_any_moment_the_artifact_is_absent_old_or_whole(project: Project) -> None:
     def duration(folder: Path) -> float:
         begun = time.monotonic()
         process = start(folder)
@@ -424,7 +426,7 @@ def test_killed_at_any_moment_of_two_hundred_the_artifact_is_absent_old_or_whole
         artifact = folder / ".ml-metaopt" / "preflight-readiness.json"
         usual = duration(folder)
         ends = {"killed": 0, "absent": 0, "old": 0, "new": 0}
-        for number in range(100):
+        for number in range(times(100)):
             if number % 2:
                 empty(folder)
             old = artifact.read_bytes() if artifact.exists() else None
@@ -452,4 +454,4 @@ def test_killed_at_any_moment_of_two_hundred_the_artifact_is_absent_old_or_whole
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         ends = list(pool.map(kill_some, range(2)))
-    print(f"200 sessions, some of which had ended before they were killed: {ends}")
+    print(f"{2 * times(100)} sessions, some of which had ended before they were killed: {ends}")

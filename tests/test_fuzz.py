@@ -18,12 +18,13 @@ from pytest_metaopt.documents.document import DocumentError
 from pytest_metaopt.evaluation import Failure, evaluate
 from pytest_metaopt.registry import Check, NotApplicable, checks_of_module
 from tests import reference
+from tests.scale import times
 from tests.strategies import campaign_files, nearly_valid_campaigns, valid_campaigns, written
 
 CHECKS = {check.id: check for check in checks_of_module(campaign_checks, None)}
 
 few = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(few, max_examples=10_000)
+many = settings(few, max_examples=times(10_000))
 
 
 def load(folder: Path, data: bytes) -> Campaign | DocumentError:
@@ -72,7 +73,7 @@ def test_any_generated_campaign_is_read_or_refused_in_one_line(tmp_path: Path, d
 @pytest.mark.soak
 @many
 @given(data=campaign_files)
-def test_ten_thousand_generated_campaigns_are_read_or_refused_in_one_line(
+def test_thousands_of_generated_campaigns_are_read_or_refused_in_one_line(
     tmp_path: Path, data: bytes
 ) -> None:
     look(tmp_path, data)
@@ -87,7 +88,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, data: bytes) 
 @pytest.mark.soak
 @many
 @given(data=st.binary(max_size=1000))
-def test_ten_thousand_times_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
+def test_thousands_of_times_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     look(tmp_path, data)
 
 
@@ -113,7 +114,7 @@ def test_checks_fail_for_the_sections_that_load_campaign_would_refuse_and_no_oth
 @pytest.mark.soak
 @many
 @given(text=written(nearly_valid_campaigns()))
-def test_ten_thousand_times_checks_fail_for_the_sections_that_load_campaign_would_refuse(
+def test_thousands_of_times_checks_fail_for_the_sections_that_load_campaign_would_refuse(
     tmp_path: Path, text: str
 ) -> None:
     compare(tmp_path, text)

@@ -194,3 +194,9 @@ def test_options_of_the_project_change_no_verdict(project: Project) -> None:
 def test_the_version_is_told(project: Project) -> None:
     done = project.command("--version")
     assert (done.returncode, done.stdout) == (0, f"pytest-metaopt {pytest_metaopt.__version__}\n")
+
+
+def test_it_needs_no_autoloading_of_plugins(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    assert project.command("--campaign", CAMPAIGN_NAME).returncode == 0
+    assert project.artifact()["status"] == "READY"

@@ -14,17 +14,21 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CAMPAIGN_NAME, Project
+from tests.scale import times
 
 SESSIONS = 8
+LIGHT = ("-p", "no:hypothesispytest")
+"""Its import takes as long as all the rest of a session does."""
+
 BOOTSTRAPPED = 6
 
 
 def start(folder: Path, number: int) -> subprocess.Popen[str]:
     """Start a session; one in eight is the reference command line's."""
-    plain = ["pytest", "--metaopt-campaign", CAMPAIGN_NAME, "-q", "-p", "no:cacheprovider"]
+    plain = ["pytest", "--metaopt-campaign", CAMPAIGN_NAME, "-q", "-p", "no:cacheprovider", *LIGHT]
     module = ["pytest_metaopt", "--campaign", CAMPAIGN_NAME] if number == 0 else plain
     return subprocess.Popen(
-        [sys.executable, "-B", "-m", *module],
+        [sys.executable, "-m", *module],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -125,5 +129,5 @@ def test_eight_sessions_at_a_time_bootstrap_once_and_leave_one_whole_artifact(pr
 
 
 @pytest.mark.soak
-def test_hundred_rounds_of_eight_sessions_at_a_time(project: Project) -> None:
-    play(project, rounds=100)
+def test_many_rounds_of_eight_sessions_at_a_time(project: Project) -> None:
+    play(project, rounds=times(100))

@@ -50,7 +50,7 @@ def idle(base: Path) -> None:
     """1. What the installed plugin costs a project that does not use it."""
     folder = empty_tests(base / "idle", 1)
     costs = by_turns(
-        {"with": lambda: run_once([], folder), "without": lambda: run_once(BARE, folder)}, rounds=40
+        {"with": lambda: run_once([], folder), "without": lambda: run_once(BARE, folder)}, rounds=25
     )
     # The least of many runs is the one that was disturbed least.
     difference = (min(c.cpu for c in costs["with"]) - min(c.cpu for c in costs["without"])) * 1000
@@ -67,7 +67,7 @@ def session(base: Path) -> None:
             "ours": lambda: run_once(["--metaopt-campaign", CAMPAIGN_NAME], ours),
             "empty": lambda: run_once(BARE, empty),
         },
-        rounds=15,
+        rounds=11,
     )
     ratio = median(costs["ours"], "wall") / median(costs["empty"], "wall")
     report("2", f"campaign session: wall, against {checks} empty tests", f"{ratio:.2f}x", "under 1.3x")
