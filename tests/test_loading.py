@@ -248,6 +248,21 @@ def test_100_000_values_are_read_and_one_more_is_refused(tmp_path: Path) -> None
         read(tmp_path, f"a: [{','.join('x' * 99_999)}]\n")
 
 
+def test_a_number_of_more_than_4300_characters_is_refused(tmp_path: Path) -> None:
+    assert read(tmp_path, f"a: {'1' * 4300}\n").value["a"] == int("1" * 4300)
+    for number in ("1" * 4301, "1" + ":1" * 2150):
+        with pytest.raises(DocumentError, match="a number of more than 4300 characters; quote it"):
+            read(tmp_path, f"a: {number}\n")
+
+
+def test_what_only_the_slow_scanner_refuses_is_looked_for_in_files_of_up_to_128_kib(tmp_path: Path) -> None:
+    text = "a: ! x\n#"
+    with pytest.raises(DocumentError, match="the tag ! is not supported"):
+        read(tmp_path, text.ljust(1 << 17, "-"))
+    # It would take seconds over a larger one, where the fast scanner's word has to do.
+    assert read(tmp_path, text.ljust((1 << 17) + 1, "-")).value == {"a": "x"}
+
+
 def test_depth_is_counted_with_aliases_expanded(tmp_path: Path) -> None:
     def chain(length: int) -> str:
         lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, length)]
