@@ -555,3 +555,14 @@ def test_ini_file_decides_whether_a_campaign_check_blocks(project: Project, seve
     result = project.preflight("-q")
     assert result.ret == (0 if severity == "advisory" else 1)
     assert project.artifact()["status"] == ("READY" if severity == "advisory" else "FAILED")
+
+
+def test_what_was_meant_is_asked_of_up_to_a_thousand_keys(project: Project) -> None:
+    for count, hint in ((998, "; is 'enttty' meant for it?"), (999, "")):
+        others = "".join(f"  key{number}: 1\n" for number in range(count))
+        project.campaign.write_text(
+            CAMPAIGN.replace("  entity: me\n", "  enttty: me\n").replace("  mode: offline\n", others)
+        )
+        project.pytest(f"{CAMPAIGN_NAME}::campaign[wandb]", "--metaopt-readiness=w.json")
+        (failure,) = json.loads((project.path / "w.json").read_text())["failures"]
+        assert failure["message"] == f"wandb.entity is missing{hint}"

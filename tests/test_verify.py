@@ -18,6 +18,8 @@ import pytest
 # Named here, or pytester would take what main() imports out of sys.modules again at the end of each test.
 from pytest_metaopt import freshness, preflight  # noqa: F401
 from pytest_metaopt.__main__ import main
+from pytest_metaopt.documents.campaign import load_campaign
+from pytest_metaopt.freshness import look
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project, make_empty_repository
 
 IDENTITY = ["campaign.name", "objective.metric", "objective.direction", "wandb.entity", "wandb.project"]
@@ -333,3 +335,28 @@ def test_a_campaign_named_like_a_look_up_is_still_the_reference_command_lines(pr
     done: subprocess.CompletedProcess[str] = project.command("--campaign", "verify")
     assert done.returncode == 0, done.stdout
     assert "status:   READY" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("age", "word"),
+    [(-61, "stale"), (-60, "fresh READY"), (0, "fresh READY"), (90, "fresh READY"), (91, "stale")],
+)
+def test_max_age_is_the_age_that_is_still_allowed(ready: Project, age: int, word: str) -> None:
+    # Clocks may differ by a minute.
+    emitted = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    artifact = ready.artifact()
+    artifact["emitted_at"] = emitted.strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready.artifact_path.write_text(json.dumps(artifact))
+    found = look(
+        load_campaign(ready.campaign), ready.artifact_path, max_age=90, now=emitted + timedelta(seconds=age)
+    )
+    assert found.word == word
+
+
+def test_an_artifact_of_more_than_64_mib_is_not_read(ready: Project) -> None:
+    text = ready.artifact_path.read_text().rstrip()
+    for size, word in ((64 << 20, "fresh READY"), ((64 << 20) + 1, "unreadable")):
+        ready.artifact_path.write_text(text.ljust(size))
+        now = datetime.now(timezone.utc)
+        found = look(load_campaign(ready.campaign), ready.artifact_path, max_age=None, now=now)
+        assert found.word == word
