@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 STATE = ".ml-metaopt"
 ARTIFACT = f"{STATE}/preflight-readiness.json"
 DIRECTORIES = (

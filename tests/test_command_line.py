@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 BUILT_IN = [f"R{number}" for number in range(1, 10)]
 TAB = "campaign:\n  name: demo\nproject:\n\trepo: .\n"
 OWN_TEST = "def test_own():\n    pass\n"

@@ -24,6 +24,8 @@ import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 PATIENCE = 300.0
 """Seconds after which a process that should have ended, or told something, is given up."""
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 needs_xdist = pytest.mark.skipif(
     importlib.util.find_spec("xdist") is None, reason="the pytest plugin xdist is not installed"
 )

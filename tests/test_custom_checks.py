@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import textwrap
 from typing import Any
 
 import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
+
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
 HEAD = """
 import pytest
@@ -321,7 +324,7 @@ def test_checks_of_a_plugin_module_apply_everywhere(
         HEAD + "@check('plugged', group='own')\ndef plugged():\n    assert False, 'says plugin'\n",
     )
     project.write(f"sub/{CAMPAIGN_NAME}", CAMPAIGN)
-    monkeypatch.setenv("PYTHONPATH", str(project.path / "plugins"))
+    monkeypatch.setenv("PYTHONPATH", str(project.path / "plugins"), prepend=os.pathsep)
     for more in ((), ("-n", "2")):
         result = project.pytest("--metaopt-campaign", f"sub/{CAMPAIGN_NAME}", "-p", "ourplugin", *more)
         assert result.ret == 1

@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 BUILT_IN = [f"R{number}" for number in range(1, 10)]
 IN_AN_EMPTY_PROJECT = {name: "bootstrapped" if name <= "R6" else "passed" for name in BUILT_IN}
 

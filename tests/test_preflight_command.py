@@ -10,6 +10,8 @@ import pytest
 import pytest_metaopt
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 
 def everything(project: Project) -> list[str]:
     """Every file and folder below the project, pytest's caches too."""

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from pytest_metaopt.readiness import Ledger, Plan, PlannedCheck, Readiness, judge
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 ARTIFACT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "schema_version": int,
     "status": str,
     "campaign_id": str,
     "campaign_identity_hash": str,
     "runtime_config_hash": str,
+    "identity": dict,
     "emitted_at": str,
     "preflight_duration_seconds": float,
     "checks_summary": dict,

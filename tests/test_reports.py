@@ -10,6 +10,8 @@ from _pytest.pytester import RunResult
 
 from tests.conftest import CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 # One of each kind: R7 fails at line 5, "label" at line 7 with a value that would steer a terminal, "budget"
 # is advisory, "gpu" does not apply, "licence" and the advisory "spare" break outside of the check.
 OWN_CHECKS = """\

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 EMPTY_PROJECT = {"total": 9, "passed": 3, "failed": 0, "bootstrapped": 6, "warnings": 0}
 """What an empty project counts, however it is looked at (campaign contract, "The readiness artifact")."""
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 INI_FILES = {
     "pytest.ini": "[pytest]\n{setting} = {ids}\n",
     "tox.ini": "[pytest]\n{setting} = {ids}\n",
