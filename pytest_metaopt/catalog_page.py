@@ -31,6 +31,8 @@ def show(config: pytest.Config) -> int:
         terminal.write(f"  {check.severity}")
         if check.each:
             terminal.write(f"  each {check.each}")
+        if check.setting:
+            terminal.write(f"  needs {check.setting}")
         if check.bootstrap:
             terminal.write(f"  bootstrap: {check.bootstrap}", cyan=True)
         terminal.line(f" -- {_place(check)}" if check.scope or config.option.verbose > 0 else "")

@@ -216,7 +216,8 @@ class CheckItem(pytest.Function):
         elif self._bootstrapped is not None:
             told = f"bootstrap {self.check.bootstrap} ran, but it still does not hold"
             again = replace(again, message=f"{again.message}\n{told}")
-        return Outcome("warning" if self.check.severity == "advisory" else "failed", again, changes=changes)
+        told_only = self.check.severity == "advisory" or again.advisory
+        return Outcome("warning" if told_only else "failed", again, changes=changes)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         """Show what is wrong, where, and how to mend it; a traceback only for a bug, or on ``--tb=long``."""

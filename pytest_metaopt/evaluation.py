@@ -26,6 +26,7 @@ class Failure:
     :param column: the column, from 1.
     :param findings: where there are several: each with its place; ``line`` is the first one's.
     :param crash: the check, or a fixture of it, broke instead of answering: its traceback helps.
+    :param advisory: it does not block, whatever the severity of the check.
     :param error: what the check raised; it stays in this process.
     """
 
@@ -35,6 +36,7 @@ class Failure:
     column: int | None = None
     findings: tuple[Finding, ...] = ()
     crash: bool = False
+    advisory: bool = False
     error: BaseException | None = field(default=None, repr=False, compare=False)
 
     def traceback(self) -> str:
@@ -116,6 +118,7 @@ def _failed(error: CheckFailed, check: Check) -> Failure:
         first.line,
         first.column,
         findings if many else (),
+        advisory=error.advisory,
         error=error,
     )
 

@@ -39,6 +39,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write the readiness artifact here instead of .ml-metaopt/preflight-readiness.json.",
     )
     group.addoption(
+        "--metaopt-timeout",
+        metavar="SECONDS",
+        help="Seconds that each fact from outside (SkyPilot's answer, git ls-remote, ...) may take."
+        " Default: 60.",
+    )
+    group.addoption(
         "--metaopt-checks",
         action="store_true",
         help="Print the catalog of checks, built-in ones and your own, and exit.",

@@ -131,6 +131,7 @@ class Preflight:
                 modules,
                 advisory=self.settings.advisory,
                 blocking=self.settings.blocking,
+                ini=self.config.getini,
             )
         return self._catalog
 

@@ -44,10 +44,13 @@ class Finding:
 class CheckFailed(AssertionError):  # noqa: N818 - named as what it tells, like pytest's own outcomes
     """A check says no. Raised by :func:`fail`; a plain ``assert`` does as well."""
 
-    def __init__(self, findings: Sequence[Finding], remediation: str | None) -> None:
+    def __init__(
+        self, findings: Sequence[Finding], remediation: str | None = None, *, advisory: bool = False
+    ) -> None:
         super().__init__("; ".join(finding.message for finding in findings))
         self.findings = tuple(findings)
         self.remediation = remediation
+        self.advisory = advisory
 
 
 class NotApplicable(Skipped):
@@ -60,6 +63,7 @@ def fail(
     remediation: str | None = None,
     line: int | None = None,
     column: int | None = None,
+    advisory: bool = False,
 ) -> NoReturn:
     """Make the running check fail with *message*.
 
@@ -68,12 +72,13 @@ def fail(
     :param remediation: what to do about it; default: the check's own.
     :param line: the line of the document, from 1, that it is about.
     :param column: the column, from 1.
+    :param advisory: this does not block, whatever the check's severity: the answer could not be had, say.
     """
     __tracebackhide__ = True
     findings = [Finding(message, line, column)] if isinstance(message, str) else list(message)
     if not findings:
         raise ValueError("fail() was called without a finding")
-    raise CheckFailed(findings, remediation)
+    raise CheckFailed(findings, remediation, advisory=advisory)
 
 
 def not_applicable(reason: str) -> NoReturn:
@@ -97,6 +102,7 @@ class Check:
     :param bootstrap: the name of the fixture that may mend what it found.
     :param remediation: what to do when it fails.
     :param when: tells of a document whether the check is asked of it at all; None: always.
+    :param setting: the ini key that it needs: where that has no value, the check is not asked.
     :param function: the function that asserts.
     :param scope: the folder whose documents it applies to; None: all.
     """
@@ -110,6 +116,7 @@ class Check:
     remediation: str
     when: Callable[[Any], bool] | None
     function: Callable[..., object]
+    setting: str | None = None
     scope: Path | None = None
 
     @property
@@ -137,6 +144,7 @@ def check(
     bootstrap: str | None = None,
     remediation: str = "",
     when: Callable[[Any], bool] | None = None,
+    setting: str | None = None,
 ) -> Callable[[_Function], _Function]:
     """Declare a check: the function below takes fixtures and asserts.
 
@@ -155,11 +163,14 @@ def check(
     :param remediation: what to do when it fails.
     :param when: called with the document: whether the check is collected for it. What can only be known when
         it is asked is told with :func:`not_applicable` instead.
+    :param setting: an ini key; where it has no value, the check is not collected.
     :raises pytest.UsageError: one of these is not as said, or the function can't be a check.
     """
 
     def declare(function: _Function) -> _Function:
-        declared = Check(check_id, group, document, each, severity, bootstrap, remediation, when, function)
+        declared = Check(
+            check_id, group, document, each, severity, bootstrap, remediation, when, function, setting
+        )
         _validate(declared)
         function.__globals__.setdefault(_DECLARED, []).append(declared)
         return function
@@ -227,7 +238,9 @@ class Catalog:
         *,
         advisory: Iterable[str] = (),
         blocking: Iterable[str] = (),
+        ini: Callable[[str], Any] | None = None,
     ) -> None:
+        self._ini = ini
         self._advisory = frozenset(advisory)
         self._blocking = frozenset(blocking)
         self._checks: list[Check] = []
@@ -254,8 +267,18 @@ class Catalog:
         return {
             check_id: declared
             for check_id, declared in chosen.items()
-            if declared.when is None or declared.when(document)
+            if self._is_set(declared) and (declared.when is None or declared.when(document))
         }
+
+    def _is_set(self, declared: Check) -> bool:
+        if declared.setting is None or self._ini is None:
+            return True
+        try:
+            return bool(self._ini(declared.setting))
+        except ValueError:
+            raise pytest.UsageError(
+                f"check {declared.id} at {declared.source}: there is no ini key {declared.setting!r}"
+            ) from None
 
     def unknown_ids(self) -> list[tuple[str, str]]:
         """Return a (setting, id) pair for each id that the settings name and no check has."""

@@ -85,7 +85,7 @@ def complete(item: CheckItem, report: pytest.TestReport) -> None:
         report.longrepr = (item.parent.name_shown, line, f"Skipped: {summary_line(outcome.failure)}")
     elif outcome.word == "skipped" and report.skipped:
         report.longrepr = (item.parent.name_shown, 1, f"Skipped: {outcome.reason}")
-    report.user_properties = [*_other_properties(report), *_properties(item.check, outcome)]
+    report.user_properties = [*_other_properties(report, item), *_properties(item, outcome)]
     if report.when != "teardown" or report.outcome != "passed":
         report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
 
@@ -134,14 +134,18 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
         "bootstrap": item.check.bootstrap,
         "changes": list(outcome.changes),
         "seconds": round(item.seconds, 6),
+        **(item.subject.properties if item.subject else {}),
     }
 
 
-def _properties(check: Any, outcome: Outcome) -> list[tuple[str, object]]:
+def _properties(item: CheckItem, outcome: Outcome) -> list[tuple[str, object]]:
+    check = item.check
     remediation = outcome.failure.remediation if outcome.failure else printable(check.remediation)
     values = (check.id, check.group, check.severity, outcome.word, remediation, check.bootstrap or "")
-    return list(zip(PROPERTIES, values, strict=True))
+    more = item.subject.properties if item.subject else {}
+    return [*zip(PROPERTIES, values, strict=True), *more.items()]
 
 
-def _other_properties(report: pytest.TestReport) -> list[tuple[str, object]]:
-    return [entry for entry in report.user_properties if entry[0] not in PROPERTIES]
+def _other_properties(report: pytest.TestReport, item: CheckItem) -> list[tuple[str, object]]:
+    ours = {*PROPERTIES, *item.subject.properties} if item.subject else PROPERTIES
+    return [entry for entry in report.user_properties if entry[0] not in ours]

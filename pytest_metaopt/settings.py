@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from .options import file_part
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds. A ``sky check`` that starts SkyPilot's API server took 17 to 33 s on two cores (0.14.1)."""
+
+_LONGEST_TIMEOUT = 3600
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,7 @@ class Settings:
     :param root: ``--metaopt-root``; None: found for each campaign.
     :param readiness: ``--metaopt-readiness``; None: the place in the project root.
     :param bootstrap: whether bootstraps may run.
+    :param timeout: the seconds that each fact from outside may take.
     :param advisory: ids demoted to advisory.
     :param blocking: ids promoted to blocking.
     """
@@ -29,6 +36,7 @@ class Settings:
     root: Path | None
     readiness: Path | None
     bootstrap: bool
+    timeout: float
     advisory: frozenset[str]
     blocking: frozenset[str]
 
@@ -55,6 +63,7 @@ def read_settings(config: pytest.Config) -> Settings:
         root=root,
         readiness=_absolute(base, config.option.metaopt_readiness),
         bootstrap=not config.option.metaopt_no_bootstrap,
+        timeout=_seconds(config.option.metaopt_timeout),
         advisory=advisory,
         blocking=blocking,
     )
@@ -63,6 +72,20 @@ def read_settings(config: pytest.Config) -> Settings:
 def named_campaigns(values: list[str], base: Path) -> tuple[Path, ...]:
     """Return the values of ``--metaopt-campaign`` as absolute paths, each once."""
     return tuple(dict.fromkeys(path for value in values if (path := _absolute(base, value))))
+
+
+def _seconds(value: str | None) -> float:
+    if value is None:
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise pytest.UsageError(
+            f"--metaopt-timeout: {value} is no number of seconds above 0, and up to {_LONGEST_TIMEOUT}"
+        )
+    return seconds
 
 
 def _ids(config: pytest.Config, name: str) -> frozenset[str]:

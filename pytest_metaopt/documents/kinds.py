@@ -15,10 +15,16 @@ _HEAD_CHARACTERS = 64 * 1024
 
 @dataclass(frozen=True)
 class Subject:
-    """The part of a document that a check is asked about: ``name`` for people, ``value`` for the check."""
+    """The part of a document that a check is asked about.
+
+    :param name: for people, and for node ids: no two parts of a document have the same.
+    :param value: for the check.
+    :param properties: what reports tell of it beside its name.
+    """
 
     name: str
     value: Any
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
