@@ -118,8 +118,8 @@ def _verify(arguments: list[str]) -> int:
     from . import freshness
     from .documents.campaign import load_campaign
     from .documents.document import DocumentError
-    from .preflight import project_root
-    from .readiness import ARTIFACT_NAME, STATE_FOLDER
+    from .readiness import ARTIFACT_NAME
+    from .roots import STATE_FOLDER, project_root
 
     def duration(text: str) -> int:
         try:

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from .collection import CheckItem
+from .collection import CheckItem, DocumentFile
 from .documents.document import Document
+from .documents.manifest import Manifest
 from .preflight import KEY
-from .readiness import STATE_FOLDER
+from .probes.host import Capability
+from .probes.training_code import Models, Trainer
+from .registry import not_applicable
+from .roots import STATE_FOLDER
+from .surroundings import KEY as SURROUNDINGS
 
 IGNORE_LINES = frozenset(f"{lead}{STATE_FOLDER}{tail}" for lead in ("", "/") for tail in ("", "/", "/*"))
 """The lines of a .gitignore that exclude the state folder (campaign contract, R2)."""
@@ -113,6 +118,13 @@ def _item(request: pytest.FixtureRequest) -> CheckItem:
     return item
 
 
+def _subject(request: pytest.FixtureRequest) -> object:
+    item = _item(request)
+    if item.subject is None:
+        pytest.fail(f'the fixture {request.fixturename!r} is for checks with each="{request.fixturename}"')
+    return item.subject.value
+
+
 def _root(request: pytest.FixtureRequest) -> Path:
     # Not taken from the fixture project_root: a conftest may well have one of that name, for its own tests.
     item = _item(request)
@@ -123,6 +135,43 @@ def _root(request: pytest.FixtureRequest) -> Path:
 def campaign(request: pytest.FixtureRequest) -> Document:
     """The campaign that is asked about: ``get("project.repo")``, ``line("project.repo")``, ``path``."""
     return _item(request).document
+
+
+@pytest.fixture(scope="module")
+def manifest(request: pytest.FixtureRequest) -> Document:
+    """The training manifest that is asked about: ``jobs``, ``hosts``, ``eligible(job)``, ``line(...)``."""
+    node = request.node
+    if not isinstance(node, DocumentFile) or node.document is None:
+        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
+    return node.document
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest) -> object:
+    """The job that is asked about, in a check with ``each="job"``."""
+    return _subject(request)
+
+
+@pytest.fixture(scope="session")
+def capability(pytestconfig: pytest.Config) -> Capability:
+    """What this host has: ``cores``, ``ram_gib``, ``cuda``, ``vram_gib``, ``gpus``, ``torch``."""
+    fact = pytestconfig.stash[SURROUNDINGS].host
+    if fact.failure is not None:
+        not_applicable(f"what this host has is not known: {fact.failure}")
+    found: Capability = fact.value
+    return found
+
+
+@pytest.fixture(scope="session")
+def known_models(pytestconfig: pytest.Config) -> Models:
+    """The models that there are: ``names``, and ``source``, which says so."""
+    return pytestconfig.stash[SURROUNDINGS].models
+
+
+@pytest.fixture(scope="module")
+def trainer(request: pytest.FixtureRequest, manifest: Manifest) -> Trainer:
+    """What the trainer says of the hyper values of the manifest: ``refusal(key, value)``."""
+    return request.config.stash[SURROUNDINGS].trainer(manifest)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -24,6 +23,7 @@ from .firstlook import FirstLooks
 from .locks import LockUnavailableError, acquire, held, project_lock
 from .registry import Catalog, Check
 from .reporting import is_rerun
+from .roots import STATE_FOLDER, project_root
 from .text import did_you_mean, printable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Preflight:
         self.kinds = _named_kinds(settings)
         self.roots = {path: project_root(path, settings.root) for path in self.kinds}
         self.artifacts = {
-            path: settings.readiness or root / readiness.STATE_FOLDER / readiness.ARTIFACT_NAME
+            path: settings.readiness or root / STATE_FOLDER / readiness.ARTIFACT_NAME
             for path, root in self.roots.items()
         }
         self.ledger = readiness.Ledger()
@@ -359,18 +359,8 @@ class Verdict:
         }
 
 
-def project_root(path: Path, given: Path | None) -> Path:
-    """Return the project root of the document at *path*: *given*, or found by looking upwards from it."""
-    if given is not None:
-        return given
-    for folder in path.parents:
-        if os.path.lexists(folder / readiness.STATE_FOLDER) or os.path.lexists(folder / ".git"):
-            return folder
-    return path.parent
-
-
 def _named_kinds(settings: Settings) -> dict[Path, Kind]:
-    kinds = dict.fromkeys(settings.campaigns, KINDS["campaign"])
+    kinds = {path: KINDS[kind] for path, kind in settings.named.items()}
     for path in settings.paths:
         if path not in kinds and (kind := recognised_kind(path)) is not None:
             kinds[path] = kind

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
-STATE_FOLDER = ".ml-metaopt"
 ARTIFACT_NAME = "preflight-readiness.json"
 
 Status = Literal["READY", "FAILED", "INCOMPLETE"]

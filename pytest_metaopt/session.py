@@ -13,6 +13,8 @@ from . import bootstraps, compat, fixtures, reporting, terminal
 from .collection import CheckItem, DocumentFile, shown
 from .preflight import KEY, Preflight
 from .settings import read_settings
+from .surroundings import KEY as SURROUNDINGS
+from .surroundings import Surroundings
 
 
 def start(config: pytest.Config) -> None:
@@ -26,6 +28,7 @@ def start(config: pytest.Config) -> None:
     _require_assertions()
     _require_separate_artifacts(preflight)
     config.stash[KEY] = preflight
+    config.stash[SURROUNDINGS] = Surroundings(preflight.settings, preflight.settings.root or config.rootpath)
     for plugin in (fixtures, bootstraps):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")

@@ -9,6 +9,8 @@ from typing import Any
 
 from .campaign import json_schema, load_campaign, looks_like_campaign
 from .document import Document, DocumentError
+from .manifest import Manifest, load_manifest, looks_like_manifest
+from .manifest import json_schema as manifest_schema
 
 _HEAD_CHARACTERS = 64 * 1024
 
@@ -50,6 +52,14 @@ class Kind:
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
 
 
+def jobs(manifest: Manifest) -> Sequence[Subject]:
+    """Return the jobs of a training manifest."""
+    return [
+        Subject(job.label, job, {"job_id": job.job_id} if job.job_id is not None else {})
+        for job in manifest.jobs
+    ]
+
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -60,6 +70,15 @@ KINDS: Mapping[str, Kind] = {
             recognises=looks_like_campaign,
             check_modules=("pytest_metaopt.checks.repo", "pytest_metaopt.checks.campaign"),
             json_schema=json_schema,
+        ),
+        Kind(
+            name="manifest",
+            suffixes=(".toml",),
+            load=load_manifest,
+            recognises=looks_like_manifest,
+            check_modules=("pytest_metaopt.checks.manifest", "pytest_metaopt.checks.job"),
+            json_schema=manifest_schema,
+            subjects={"job": jobs},
         ),
     )
 }

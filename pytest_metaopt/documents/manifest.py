@@ -376,6 +376,23 @@ def host_problems(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(keys, f"{dotted(keys)} is {described(host)}; wanted: a table [{dotted(keys)}]")
 
 
+def undefined_hosts(manifest: Manifest) -> Iterator[tuple[str, KeyPath]]:
+    """Yield each host that is named but not defined, with what leads to the place that names it first."""
+    data = manifest.data
+    defined = data["hosts"] if isinstance(data.get("hosts"), Mapping) else {}
+    seen = set(defined)
+    places: list[tuple[KeyPath, Any]] = [(("defaults",), data.get("defaults"))]
+    found = data.get("jobs")
+    places += [(("jobs", index), job) for index, job in enumerate(found if isinstance(found, tuple) else ())]
+    for keys, block in places:
+        for field in ("allowed_hosts", "denied_hosts", "train_hosts"):
+            names = block.get(field) if isinstance(block, Mapping) else None
+            for name in names if isinstance(names, tuple) else ():
+                if isinstance(name, str) and name not in seen:
+                    seen.add(name)
+                    yield name, (*keys, field)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a training manifest, made of what the checks ask."""
     schema = {"$schema": DIALECT, "title": "training manifest", **_WHOLE.json_schema()}
