@@ -23,7 +23,11 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
     namespace = early_config.known_args_namespace
     base = early_config.invocation_params.dir
     given = {Path(os.path.normpath(base / argument.split("::", 1)[0])) for argument in namespace.file_or_dir}
-    for path, kind in named_documents(namespace, base).items():
+    named = named_documents(namespace, base)
+    whole = {Path(os.path.normpath(base / argument)) for argument in namespace.file_or_dir}
+    for path in [*named, *(path for path in whole if path.suffix in {".yaml", ".yml"})]:
+        named |= {companion: named.get(companion, kind) for companion, kind in _companions(path).items()}
+    for path, kind in reversed(named.items()):
         if path in given or not os.path.isfile(path):
             continue
         if "[" in str(path) or "::" in str(path):
@@ -34,6 +38,20 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
         # In front: an option that takes several values would swallow what stands behind it.
         args.insert(0, str(path))
         namespace.file_or_dir.append(str(path))
+
+
+def _companions(path: Path) -> dict[Path, str]:
+    """Return the documents that the one at *path* names as its companions, and the kind of each."""
+    from .documents.document import DocumentError
+    from .documents.kinds import companions, recognised_kind
+
+    kind = recognised_kind(path)
+    if kind is None or not kind.artifact:
+        return {}
+    try:
+        return {path: kind.name for path, kind in companions(kind.load(path)).items()}
+    except DocumentError:
+        return {}  # told when it is collected
 
 
 def refused_documents(config: pytest.Config) -> int | None:

@@ -45,7 +45,10 @@ def _require_assertions() -> None:
 def _require_separate_artifacts(preflight: Preflight) -> None:
     writers: dict[str, Path] = {}
     documents = {os.path.realpath(path) for path in preflight.kinds}
-    for path, artifact in preflight.artifacts.items():
+    artifacts = dict(preflight.artifacts)
+    if preflight.common_artifact is not None:
+        artifacts[next(iter(preflight.kinds))] = preflight.common_artifact
+    for path, artifact in artifacts.items():
         if os.path.realpath(artifact) in documents:
             raise pytest.UsageError(
                 f"--metaopt-readiness: {shown(artifact, preflight.config)} is a document; name another file"
@@ -64,14 +67,21 @@ class Hooks:
     def __init__(self, preflight: Preflight) -> None:
         self.preflight = preflight
         self.config = preflight.config
+        self.surroundings = preflight.config.stash[SURROUNDINGS]
 
     def pytest_report_header(self) -> list[str]:
         """Say which documents are looked at, and where the verdict will be."""
-        off = "" if self.preflight.settings.bootstrap else " (bootstraps off)"
-        return [
-            f"metaopt: {shown(path, self.config)} -> {shown(artifact, self.config)}{off}"
-            for path, artifact in self.preflight.artifacts.items()
-        ]
+        preflight = self.preflight
+        off = "" if preflight.settings.bootstrap else " (bootstraps off)"
+        lines = []
+        for path, kind in preflight.kinds.items():
+            artifact = preflight.artifacts.get(path, preflight.common_artifact)
+            place = f" -> {shown(artifact, self.config)}" if artifact is not None else ""
+            lines.append(f"metaopt: {shown(path, self.config)}{place}{off if kind.artifact else ''}")
+        if any(kind.asks_host for kind in preflight.kinds.values()):
+            found = self.surroundings.capability
+            lines.append(f"metaopt: host {found or self.surroundings.host.failure}")
+        return lines
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -155,8 +165,9 @@ class Hooks:
         if self.preflight.malformed and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             # pytest-xdist ends with 1 where pytest ends with 2.
             session.exitstatus = pytest.ExitCode.INTERRUPTED
-        for verdict in verdicts:
-            name = "readiness" if len(verdicts) == 1 else f"readiness:{verdict.readiness.plan.shown}"
+        written = [verdict for verdict in verdicts if verdict.path is not None]
+        for verdict in written:
+            name = "readiness" if len(written) == 1 else f"readiness:{verdict.readiness.plan.shown}"
             compat.add_suite_property(self.config, name, verdict.status)
         return (yield)
 
@@ -187,7 +198,10 @@ class Hooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
         """Add the readiness at top level (pytest-json-report)."""
-        found = [verdict.to_json() for verdict in self.preflight.verdicts]
+        if any(kind.asks_host for kind in self.preflight.kinds.values()):
+            capability = self.surroundings.capability
+            json_report["host"] = capability.to_json() if capability is not None else None
+        found = [verdict.to_json() for verdict in self.preflight.verdicts if verdict.path is not None]
         if len(found) == 1:
             json_report["readiness"] = found[0]
         elif found:

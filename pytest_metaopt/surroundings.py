@@ -24,6 +24,18 @@ _LONGEST_LOOK = 15.0
 """Seconds that this host may take to tell what it has: a sick driver never answers."""
 
 
+def ask_host(root: Path, limit: float = _LONGEST_LOOK) -> Fact:
+    """Return what this host has, or why that is not known.
+
+    :param root: the project, whose commit is told.
+    """
+    pool = Pool(probes_of_module(host), limit=min(limit, _LONGEST_LOOK))
+    try:
+        return pool.get("capability", {"project_root": root})
+    finally:
+        pool.close()
+
+
 class Surroundings:
     """The host that we are on, and the training code.
 
@@ -33,12 +45,11 @@ class Surroundings:
     def __init__(self, settings: Settings, root: Path) -> None:
         self._settings = settings
         self._root = root
-        self._pool = Pool(probes_of_module(host), limit=min(settings.timeout, _LONGEST_LOOK))
 
     @cached_property
     def host(self) -> Fact:
         """The capability of this host, or why it is not known."""
-        return self._pool.get("capability", {"project_root": self._root})
+        return ask_host(self._root, self._settings.timeout)
 
     @property
     def capability(self) -> Capability | None:
@@ -72,10 +83,6 @@ class Surroundings:
                     values.setdefault(key, {}).setdefault(as_json(value), value)
         distinct = {key: list(given.values()) for key, given in values.items()}
         return ask_trainer(self._settings.trainer, distinct, self._root, self._runner())
-
-    def close(self) -> None:
-        """Stop what is still being asked."""
-        self._pool.close()
 
     def _runner(self) -> Runner:
         return Runner(Deadline.after(self._settings.timeout))

@@ -71,9 +71,9 @@ class _Page:
         _headline(self.reporter, verdict)
         readiness = verdict.readiness
         checks = readiness.artifact["checks"]
-        self._findings(verdict, "to do:", [check for check in checks if check["outcome"] == "failed"])
+        self._findings("to do:", [check for check in checks if check["outcome"] == "failed"])
         advice = [check for check in checks if check["outcome"] == "warning"]
-        self._findings(verdict, "advisory (does not block):", advice)
+        self._findings("advisory (does not block):", advice)
         if readiness.changes:
             self.reporter.write_line("")
             self.reporter.write_line("bootstraps changed:", bold=True)
@@ -84,14 +84,14 @@ class _Page:
             self.paragraph(f"turned off by the project: {', '.join(readiness.plan.turned_off)}", rest="  ")
         self._artifact(verdict)
 
-    def _findings(self, verdict: Verdict, title: str, checks: list[dict[str, Any]]) -> None:
+    def _findings(self, title: str, checks: list[dict[str, Any]]) -> None:
         if not checks:
             return
         self.reporter.write_line("")
         self.reporter.write_line(title, bold=True)
         for number, check in enumerate(checks, start=1):
             label = f"{check['id']}-{check['subject']}" if check["subject"] else check["id"]
-            place = f" ({verdict.readiness.plan.shown}:{check['line']})" if check["line"] else ""
+            place = f" ({check['document']}:{check['line']})" if check["line"] else ""
             first, *rest = (check["message"] or "").splitlines() or [""]
             self.paragraph(f"{label}: {first}{place}", first=f"{number:>3}. ", rest="     ")
             for line in rest:
@@ -100,7 +100,10 @@ class _Page:
                 self.paragraph(check["remediation"], first="     -> ", rest="        ")
 
     def _artifact(self, verdict: Verdict) -> None:
-        if verdict.written:
+        if verdict.path is None:
+            if verdict.status == "INCOMPLETE":
+                self.paragraph(f"this was not a full look: {verdict.readiness.why_incomplete}.")
+        elif verdict.written:
             self.reporter.write_line(f"artifact: {verdict.place}")
         elif verdict.status == "INCOMPLETE":
             previous = verdict.previous()

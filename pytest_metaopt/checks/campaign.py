@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 
 from .. import check, fail, not_applicable
 from ..documents import accelerator
-from ..documents.campaign import KNOWN_KEYS, NAMES, SECTIONS, Campaign
+from ..documents.campaign import COMPANIONS, KNOWN_KEYS, NAMES, SECTIONS, Campaign
 from ..documents.document import KeyPath, Position, dotted
+from ..documents.kinds import COMPANIONS as KINDS
+from ..documents.loading import file_problem
 from ..documents.shapes import LONGEST_NAME, Problem
-from ..text import did_you_mean
+from ..text import described, did_you_mean
 from .problems import MOST_TOLD, fail_with, finding, tell
 
 _SECTIONS = {section.name: section for section in SECTIONS}
@@ -84,6 +86,33 @@ def top_level_keys_are_known(campaign: Campaign) -> None:
 
 def _near(key: object) -> str:
     return did_you_mean(key, KNOWN_KEYS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+
+
+@check(
+    "companions",
+    group="campaign",
+    when=lambda campaign: COMPANIONS in campaign.data,
+    remediation="Name each companion under preflight as KIND: PATH, relative to the campaign file;"
+    f" kinds: {', '.join(KINDS)}.",
+)
+def companions_are_there(campaign: Campaign) -> None:
+    """Every companion under preflight is of a known kind and a file that is there."""
+    block = campaign.data[COMPANIONS]
+    if not isinstance(block, Mapping):
+        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", line=campaign.line((COMPANIONS,)))
+    problems = []
+    for key, value in block.items():
+        keys = (COMPANIONS, key)
+        if key not in KINDS:
+            hint = did_you_mean(key, KINDS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+            problems.append(Problem(keys, f"{dotted(keys)} is no known kind of companion{hint}"))
+        elif key not in campaign.companions:
+            problems.append(
+                Problem(keys, f"{dotted(keys)} is {described(value)}; wanted: the path of a file")
+            )
+        elif (problem := file_problem(campaign.companions[key])) is not None:
+            problems.append(Problem(keys, f"{dotted(keys)}: {campaign.companions[key].name}: {problem}"))
+    fail_with(campaign, problems)
 
 
 @check(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .campaign import json_schema, load_campaign, looks_like_campaign
-from .document import Document, DocumentError
+from .document import Document
 from .manifest import Manifest, load_manifest, looks_like_manifest
 from .manifest import json_schema as manifest_schema
 
@@ -38,6 +38,10 @@ class Kind:
     :param load: parses a file; raises :class:`~pytest_metaopt.documents.document.DocumentError`.
     :param recognises: tells, from the path and the beginning of the text, whether a file that was
         named without saying its kind is of this one.
+    :param artifact: whether there is a readiness artifact for each of its documents; else for a document with
+        others only.
+    :param asks_host: whether what this host has matters to it, so that reports tell.
+    :param companion: the key by which a campaign names one as a companion; None: it can't.
     :param check_modules: the modules of the built-in checks.
     :param json_schema: returns its JSON Schema, for editors.
     :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
@@ -49,6 +53,9 @@ class Kind:
     recognises: Callable[[Path, str], bool]
     check_modules: tuple[str, ...]
     json_schema: Callable[[], dict[str, Any]]
+    artifact: bool = False
+    asks_host: bool = False
+    companion: str | None = None
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
 
 
@@ -70,6 +77,7 @@ KINDS: Mapping[str, Kind] = {
             recognises=looks_like_campaign,
             check_modules=("pytest_metaopt.checks.repo", "pytest_metaopt.checks.campaign"),
             json_schema=json_schema,
+            artifact=True,
         ),
         Kind(
             name="manifest",
@@ -78,10 +86,21 @@ KINDS: Mapping[str, Kind] = {
             recognises=looks_like_manifest,
             check_modules=("pytest_metaopt.checks.manifest", "pytest_metaopt.checks.job"),
             json_schema=manifest_schema,
+            asks_host=True,
+            companion="training_manifest",
             subjects={"job": jobs},
         ),
     )
 }
+
+
+COMPANIONS: Mapping[str, Kind] = {kind.companion: kind for kind in KINDS.values() if kind.companion}
+"""The kinds that a document may name as its companions, by the key."""
+
+
+def companions(document: Document) -> dict[Path, Kind]:
+    """Return the companions that *document* names and that are of a kind that there is."""
+    return {path: COMPANIONS[key] for key, path in document.companions.items() if key in COMPANIONS}
 
 
 def recognised_kind(path: Path) -> Kind | None:
@@ -95,6 +114,3 @@ def recognised_kind(path: Path) -> Kind | None:
     except OSError:
         head = ""  # its name may still tell; the loader then says why it can't be read
     return next((kind for kind in candidates if kind.recognises(path, head)), None)
-
-
-__all__ = ["KINDS", "Document", "DocumentError", "Kind", "Subject", "recognised_kind"]
