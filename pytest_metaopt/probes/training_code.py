@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..secrets import redact
-from ..text import did_you_mean, one_line, printable
+from ..text import described, did_you_mean, one_line, printable
 from .command import Result, Runner, plain
 
 _NAMED = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
@@ -176,6 +176,8 @@ class _HelpOption:
         return next((refusal for refusal in told if refusal is not None), None)
 
     def _refusal_of_one(self, value: Any) -> str | None:
+        if isinstance(value, Mapping | tuple | list):
+            return f"has {described(value)} in it, which no option takes"
         word = str(value).lower() if isinstance(value, bool) else str(value)
         if self.choices and word not in self.choices:
             return f"is neither {' nor '.join(self.choices)}{did_you_mean(word, self.choices)}"

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks.measure import by_turns, median, report, run_once
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME
+from tests.manifests import MANIFEST_NAME, mixed
 
 BARE = ["-p", "no:metaopt"]
 
@@ -92,10 +93,34 @@ def many(base: Path) -> None:
     report("3", "memory: 2,000 to 4,000 against 1,000 to 2,000 checks", f"{growth:.2f}x", "linear is 2x")
 
 
+def fleet(base: Path) -> None:
+    """4. A training manifest of 10,000 jobs against as many empty parametrized tests as it has items."""
+    jobs = 10_000
+    ours = base / "fleet"
+    ours.mkdir()
+    (ours / MANIFEST_NAME).write_text(mixed(jobs))
+    empty = empty_tests(base / "empty_fleet", 2 + 5 * jobs)
+    costs = by_turns(
+        {
+            "ours": lambda: run_once(["--metaopt-manifest", MANIFEST_NAME], ours),
+            "empty": lambda: run_once(BARE, empty),
+        },
+        rounds=1,
+        warm_up=0,
+    )
+    for column, unit in (("wall", "s"), ("memory", "MiB")):
+        own, other = median(costs["ours"], column), median(costs["empty"], column)
+        told = f"{own / other:.2f}x ({own:.0f} / {other:.0f} {unit})"
+        report("4", f"10,000 jobs: {column}, against 50,002 empty tests", told, "under 1.5x")
+
+
 def main() -> None:
-    """Run every benchmark."""
+    """Run every benchmark, or those that are named on the command line."""
+    named = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        for benchmark in (idle, session, many):
+        for benchmark in (idle, session, many, fleet):
+            if named and benchmark.__name__ not in named:
+                continue
             benchmark(Path(folder))
 
 
