@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -142,7 +142,7 @@ class CheckItem(pytest.Function):
         self.check = check
         self.subject = subject
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What results are known by: node ids of files outside the root folder may be the same."""
         return f"{self.path}::{self.name}"
@@ -165,6 +165,9 @@ class CheckItem(pytest.Function):
         self.seconds = 0.0
         self._bootstrapped = None
         self._bootstrap_error = None
+        if self.subject is not None and self.check.each is not None:
+            # What the fixture of that name would give; a fixture takes longer than most checks.
+            self.funcargs[self.check.each] = self.subject.value
         super().setup()
 
     def take_first_look(self, keep: pytest.Item | pytest.Session) -> None:

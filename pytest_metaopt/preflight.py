@@ -322,6 +322,7 @@ class Preflight:
             plans[0].with_others(plans[1:], name),
             seconds=time.monotonic() - self.started,
             interruption=interruption,
+            brief=artifact is None,
         )
         if artifact is None:
             self.verdicts.append(Verdict(verdict, None, "", written=False, note=None))

@@ -156,11 +156,14 @@ class Readiness:
         )
 
 
-def judge(ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | None) -> Readiness:
+def judge(
+    ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | None, brief: bool = False
+) -> Readiness:
     """Return what *ledger* says about the documents of *plan*.
 
     :param seconds: how long the session took.
     :param interruption: why the session did not come to its end, None where it did.
+    :param brief: nothing will be written: of the checks only those are listed that say no.
     """
     results = [(check, ledger.results.get(check.key)) for check in plan.checks]
     unevaluated = tuple(
@@ -176,7 +179,7 @@ def judge(ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | Non
     return Readiness(
         plan=plan,
         status=status,
-        artifact=_artifact(plan, status, evaluated, failed, changes, seconds),
+        artifact=_artifact(plan, status, evaluated, failed, changes, seconds, brief=brief),
         unevaluated=unevaluated,
         changes=changes,
         interruption=interruption,
@@ -193,6 +196,8 @@ def _artifact(
     failed: _Evaluated,
     changes: Sequence[str],
     seconds: float,
+    *,
+    brief: bool,
 ) -> dict[str, Any]:
     def count(word: str) -> int:
         return sum(result["outcome"] == word for _, result in evaluated)
@@ -235,6 +240,7 @@ def _artifact(
                 "seconds": result["seconds"],
             }
             for check, result in evaluated
+            if not brief or result["outcome"] in {"failed", "warning"}
         ],
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .compat import Skipped
 from .evaluation import Failure, Outcome
-from .registry import Finding, NotApplicable
+from .registry import Check, Finding, NotApplicable
 from .text import one_line, printable, wrapped
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
         "subject": printable(item.subject.name) if item.subject else None,
         "outcome": outcome.word,
         "message": failure.message if failure else outcome.reason,
-        "remediation": failure.remediation if failure else printable(item.check.remediation),
+        "remediation": failure.remediation if failure else _remediation(item.check),
         "line": failure.line if failure else None,
         "bootstrap": item.check.bootstrap,
         "changes": list(outcome.changes),
@@ -139,13 +140,25 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
 
 
 def _properties(item: CheckItem, outcome: Outcome) -> list[tuple[str, object]]:
-    check = item.check
-    remediation = outcome.failure.remediation if outcome.failure else printable(check.remediation)
-    values = (check.id, check.group, check.severity, outcome.word, remediation, check.bootstrap or "")
-    more = item.subject.properties if item.subject else {}
-    return [*zip(PROPERTIES, values, strict=True), *more.items()]
+    remediation = outcome.failure.remediation if outcome.failure else _remediation(item.check)
+    own = _own_properties(item.check, outcome.word, remediation)
+    return [*own, *item.subject.properties.items()] if item.subject else list(own)
+
+
+@lru_cache(maxsize=1024)
+def _own_properties(check: Check, word: str, remediation: str) -> tuple[tuple[str, object], ...]:
+    """Return the properties that all subjects of a check share that came out the same."""
+    values = (check.id, check.group, check.severity, word, remediation, check.bootstrap or "")
+    return tuple(zip(PROPERTIES, values, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _remediation(check: Check) -> str:
+    return printable(check.remediation)
 
 
 def _other_properties(report: pytest.TestReport, item: CheckItem) -> list[tuple[str, object]]:
+    if not report.user_properties:
+        return []
     ours = {*PROPERTIES, *item.subject.properties} if item.subject else PROPERTIES
     return [entry for entry in report.user_properties if entry[0] not in ours]
