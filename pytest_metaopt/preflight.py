@@ -123,7 +123,8 @@ class Preflight:
             if kind.artifact and os.path.isfile(path):
                 for companion, its_kind in self._companions(path, kind).items():
                     kinds.setdefault(companion, its_kind)
-        return kinds
+        # Those that others count for come first, in whatever order pytest was given them.
+        return dict(sorted(kinds.items(), key=lambda entry: not entry[1].artifact))
 
     def _companions(self, path: Path, kind: Kind) -> dict[Path, Kind]:
         try:

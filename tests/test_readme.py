@@ -24,6 +24,8 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
     assert commands[2:] == [readme.readme_commands()[-1]]
 
 
-@pytest.mark.parametrize("option", ["campaign", "root", "no-bootstrap", "readiness", "checks"])
+@pytest.mark.parametrize(
+    "option", ["campaign", "manifest", "root", "no-bootstrap", "readiness", "timeout", "checks"]
+)
 def test_every_option_has_a_line(option: str) -> None:
     assert f"| `--metaopt-{option}" in readme.README.read_text()
