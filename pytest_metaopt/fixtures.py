@@ -118,6 +118,13 @@ def _item(request: pytest.FixtureRequest) -> CheckItem:
     return item
 
 
+def _document(node: DocumentFile, kind: str | None) -> Document:
+    if node.kind.name != kind:
+        pytest.fail(f"the fixture {kind!r} is for checks of a {kind}; this is one of a {node.kind.name}")
+    assert node.document is not None  # noqa: S101 - checks are collected from a parsed document
+    return node.document
+
+
 def _subject(request: pytest.FixtureRequest) -> object:
     item = _item(request)
     if item.subject is None:
@@ -134,16 +141,16 @@ def _root(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def campaign(request: pytest.FixtureRequest) -> Document:
     """The campaign that is asked about: ``get("project.repo")``, ``line("project.repo")``, ``path``."""
-    return _item(request).document
+    return _document(_item(request).parent, request.fixturename)
 
 
 @pytest.fixture(scope="module")
 def manifest(request: pytest.FixtureRequest) -> Document:
     """The training manifest that is asked about: ``jobs``, ``hosts``, ``eligible(job)``, ``line(...)``."""
     node = request.node
-    if not isinstance(node, DocumentFile) or node.document is None:
+    if not isinstance(node, DocumentFile):
         pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
-    return node.document
+    return _document(node, request.fixturename)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .preflight import Preflight, Verdict
 
 _COLOURS = {"READY": "green", "FAILED": "red", "INCOMPLETE": "yellow"}
+_MOST_LISTED = 100
 _COUNTED = ("passed", "bootstrapped", "warnings", "failed")
 _SHOWN = {"warnings": "advisory"}
 
@@ -89,7 +90,7 @@ class _Page:
             return
         self.reporter.write_line("")
         self.reporter.write_line(title, bold=True)
-        for number, check in enumerate(checks, start=1):
+        for number, check in enumerate(checks[:_MOST_LISTED], start=1):
             label = f"{check['id']}-{check['subject']}" if check["subject"] else check["id"]
             place = f" ({check['document']}:{check['line']})" if check["line"] else ""
             first, *rest = (check["message"] or "").splitlines() or [""]
@@ -98,6 +99,8 @@ class _Page:
                 self.paragraph(line, first="     ", rest="     ")
             if check["remediation"]:
                 self.paragraph(check["remediation"], first="     -> ", rest="        ")
+        if len(checks) > _MOST_LISTED:
+            self.paragraph(f"and {len(checks) - _MOST_LISTED} more", first="     ")
 
     def _artifact(self, verdict: Verdict) -> None:
         if verdict.path is None:

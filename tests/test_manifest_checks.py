@@ -55,7 +55,7 @@ def job(name: str = "x", model: str = "gbt", *lines: str) -> str:
 
 
 def test_fourteen_jobs_of_a_mixed_manifest_are_green(project: Project) -> None:
-    session = ask(project, mixed(14), "-p", "no:randomly")
+    session = ask(project, mixed(14))
     assert session.ret == 0
     names = [f"job-{number}" for number in range(14)]
     wanted = ["manifest[schema]", "manifest[hosts]"]
@@ -451,3 +451,47 @@ def test_readiness_without_a_campaign_is_written_where_it_was_asked_for(project:
     assert part.ret == 0
     assert not (project.path / "out/y.json").exists()
     part.result.stdout.fnmatch_lines([f"{MANIFEST_NAME}: INCOMPLETE*"])
+
+
+def test_a_thousand_jobs_with_one_mistake_are_told_in_short(project: Project) -> None:
+    session = ask(
+        project, mixed(300).replace('"gbt"\nmode', '"gbd"\nmode').replace("hyper", "hypre"), "--tb=no"
+    )
+    assert session.ret == 1
+    assert len(session.words("failed")) == 300 + 34
+    page = project.pytest("--metaopt-manifest", MANIFEST_NAME, "--tb=no").stdout.str()
+    assert "     and 234 more\n" in page
+
+
+def test_checks_of_a_projects_own_take_job_manifest_and_capability(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+from pytest_metaopt import check, fail
+
+def pytest_addoption(parser):
+    parser.addini("fleet_limit", "jobs at most", default="")
+
+@check("named", group="own", document="manifest", each="job")
+def named(job, manifest, capability, known_models):
+    assert job in manifest.jobs and capability.cores and job.model in known_models.names
+    if job.index:
+        fail("only one job", line=manifest.line(job.keys))
+
+@check("limit", group="own", document="manifest", setting="fleet_limit")
+def limit(manifest, pytestconfig):
+    assert len(manifest.jobs) <= int(pytestconfig.getini("fleet_limit"))
+
+@check("mixed_up", group="own", document="manifest")
+def mixed_up(campaign):
+    pass
+""",
+    )
+    session = ask(project, mixed(2), "--tb=short")
+    assert session.ret == 1
+    assert session.words("failed") == {"own[named-job-1]", "own[mixed_up]"}
+    assert "the fixture 'campaign' is for checks of a campaign; this is one of a manifest" in str(
+        session.items["own[mixed_up]"]["message"]
+    )
+    session = ask(project, mixed(2), "-o", "fleet_limit=1")
+    assert "own[limit]" in session.words("failed")

@@ -11,7 +11,7 @@ from ..documents.manifest import Host, Job, Manifest
 from ..documents.shapes import Problem
 from ..probes.host import Capability
 from ..probes.training_code import Models, Trainer
-from ..text import did_you_mean, enumeration
+from ..text import enumeration
 from .problems import fail_with
 
 _MOST_NAMED = 3
@@ -84,7 +84,7 @@ def model_is_known(manifest: Manifest, job: Job, known_models: Models) -> None:
         model = dotted((job.model,))
         fail(
             f"{job.shown}: the model {model} is not in {known_models.source}, which is behind the manifest"
-            f"{did_you_mean(job.model, known_models.names)}",
+            f"{known_models.meant(job.model)}",
             line=manifest.line((*job.keys, "model")),
             remediation=known_models.remediation,
         )

@@ -38,6 +38,7 @@ MAX_JOBS = 50_000
 _MOST_GIB = 1_000_000
 _MOST_CORES = 1_000_000
 _SHOWN_CHARACTERS = 60
+_LONGEST_LABEL = 100
 
 _SHARED = (
     Field("split_recipe", Choice(("host", "sample", "time")), "How the data is split.", False, "host"),
@@ -120,7 +121,7 @@ class Job:
     """A job, with what counts where it says nothing.
 
     :param index: its place among the jobs, from 0.
-    :param label: its name made safe to print, and one that no other job has.
+    :param label: its name for node ids: safe to print, not too long, and no other job has the same.
     :param job_id: what the fleet knows it by; None where a field that it is made of is wrong.
     :param problems: everything that is wrong with it.
     :param wrong: the names of the fields that are wrong, here or in ``[defaults]``; what stands for such a
@@ -291,7 +292,7 @@ JOB_KEYS = frozenset(field.name for field in JOB.fields)
 def _shown(index: int, name: str) -> str:
     if not name:
         return f"jobs[{index}]"
-    text = printable(name).replace("\n", "\\n")
+    text = printable(name[:_LONGEST_LABEL]).replace("\n", "\\n")
     return (
         f"jobs[{index}] ({text if len(text) <= _SHOWN_CHARACTERS else f'{text[: _SHOWN_CHARACTERS - 3]}...'})"
     )
@@ -327,7 +328,7 @@ class _Labels:
 
     @staticmethod
     def _plain(name: str) -> str:
-        return printable(name).replace("\n", "\\n")
+        return printable(name[:_LONGEST_LABEL]).replace("\n", "\\n")
 
     def label(self, index: int, name: str) -> str:
         wanted = self._plain(name) or f"#{index}"

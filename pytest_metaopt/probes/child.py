@@ -21,6 +21,7 @@ from typing import Any
 
 _MOST_MODELS = 10_000
 _MOST_CHARACTERS = 300
+_LONGEST_COMPARED = 200
 
 
 class Refused(Exception):  # noqa: N818 - the training code is not as it has to be
@@ -149,6 +150,8 @@ def _choices(choices: Iterable[Any]) -> Iterator[str]:
 
 
 def _near(value: str, choices: Iterable[Any]) -> str:
+    if len(value) > _LONGEST_COMPARED:
+        return ""
     near = difflib.get_close_matches(value, list(_choices(choices)), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

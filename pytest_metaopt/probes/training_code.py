@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ class Models:
     remediation: str | None = None
     problem: str | None = None
 
+    def meant(self, name: str) -> str:
+        """Return the question whether another model was meant, or an empty string."""
+        return _meant(name, self.names)
+
 
 @dataclass(frozen=True)
 class Trainer:
@@ -65,8 +70,14 @@ class Trainer:
     def refusal(self, key: str, value: Any) -> str | None:
         """Say what is wrong with the hyper *key* and its *value*, as the end of a sentence; None: nothing."""
         if key in self.unknown:
-            return f"is unknown to {self.source}{did_you_mean(key, self.names)}"
+            return f"is unknown to {self.source}{_meant(key, self.names)}"
         return self.refused.get((key, as_json(value)))
+
+
+@lru_cache(maxsize=4096)
+def _meant(name: str, names: tuple[str, ...]) -> str:
+    # Thousands of jobs may have one and the same mistake.
+    return did_you_mean(name, names)
 
 
 def as_json(value: Any) -> str:
