@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metaopt.probes import host
+from pytest_metaopt.probes.command import Deadline, Runner
 from pytest_metaopt.probes.host import Capability, Gpu, cores, gpus_of_smi, memory_limit, visible
 from pytest_metaopt.probes.pool import Fact, Pool, probes_of_module
 
@@ -189,8 +192,6 @@ def test_a_driver_that_hangs_costs_no_more_than_the_limit(smi_only: Path, tmp_pa
 def test_this_host_tells_its_name_commit_and_torch_without_importing_it(
     pool: Pool, tmp_path: Path, git: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import subprocess
-
     library = tmp_path / "site"
     (library / "torch").mkdir(parents=True)
     (library / "torch" / "__init__.py").write_text("raise RuntimeError('torch was imported')\n")
@@ -238,3 +239,26 @@ def test_a_sound_host_has_enough() -> None:
         "RAM (32.0 of 32.5 GiB)",
         "VRAM (80.0 of 80.5 GiB)",
     ]
+
+
+def test_psutil_and_the_system_agree_on_the_memory() -> None:
+    pytest.importorskip("psutil")
+    assert host._physical() == pytest.approx(
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), rel=0.01
+    )
+
+
+def test_nvml_and_nvidia_smi_agree_on_the_gpus() -> None:
+    pytest.importorskip("pynvml")
+    listed, trouble = host._gpus(Runner(Deadline.after(20)))
+    found = host._gpus_of_nvml()
+    if shutil.which("nvidia-smi") is None:
+        assert (found or [], trouble) == ([], None)
+        return
+    query = ["nvidia-smi", "--query-gpu=index,name,uuid,memory.total", "--format=csv,noheader,nounits"]
+    told = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    assert found == listed
+    assert [(gpu.index, gpu.uuid) for gpu in listed] == [(gpu.index, gpu.uuid) for gpu in gpus_of_smi(told)]
+    assert [gpu.vram_gib for gpu in listed] == pytest.approx(
+        [gpu.vram_gib for gpu in gpus_of_smi(told)], rel=0.02
+    )
