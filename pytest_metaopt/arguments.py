@@ -45,7 +45,7 @@ def _companions(path: Path) -> dict[Path, str]:
     from .documents.document import DocumentError
     from .documents.kinds import companions, recognised_kind
 
-    kind = recognised_kind(path)
+    kind = recognised_kind(path) if os.path.isfile(path) else None
     if kind is None or not kind.artifact:
         return {}
     try:

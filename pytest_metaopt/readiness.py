@@ -84,6 +84,7 @@ class Plan:
             shown=name or self.shown,
             checks=tuple(check for plan in (self, *others) for check in plan.checks),
             turned_off=tuple(check_id for plan in (self, *others) for check_id in plan.turned_off),
+            companions=tuple(plan.path for plan in others),
         )
 
 

@@ -108,6 +108,13 @@ def test_companions_that_are_not_there_or_of_no_known_kind_are_findings(fleet: P
         assert told in {failure["message"] for failure in fleet.artifact()["failures"]}
 
 
+def test_a_campaign_that_names_itself_is_looked_at_once(fleet: Project) -> None:
+    fleet.campaign.write_text(CAMPAIGN + NAMED.replace(MANIFEST_NAME, CAMPAIGN_NAME))
+    assert fleet.preflight("-q").ret == 0
+    keys = [(check["document"], check["id"]) for check in fleet.artifact()["checks"]]
+    assert len(keys) == len(set(keys))
+
+
 def test_a_malformed_companion_ends_with_2_and_writes_nothing(fleet: Project) -> None:
     fleet.write(MANIFEST_NAME, "jobs = [\n")
     result = fleet.preflight()

@@ -97,7 +97,9 @@ def _near(key: object) -> str:
 )
 def companions_are_there(campaign: Campaign) -> None:
     """Every companion under preflight is of a known kind and a file that is there."""
-    block = campaign.data[COMPANIONS]
+    block = campaign.data.get(COMPANIONS)
+    if COMPANIONS not in campaign.data:
+        not_applicable("the campaign names no companions")
     if not isinstance(block, Mapping):
         fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", line=campaign.line((COMPANIONS,)))
     problems = []

@@ -100,7 +100,11 @@ COMPANIONS: Mapping[str, Kind] = {kind.companion: kind for kind in KINDS.values(
 
 def companions(document: Document) -> dict[Path, Kind]:
     """Return the companions that *document* names and that are of a kind that there is."""
-    return {path: COMPANIONS[key] for key, path in document.companions.items() if key in COMPANIONS}
+    return {
+        path: COMPANIONS[key]
+        for key, path in document.companions.items()
+        if key in COMPANIONS and path != document.path
+    }
 
 
 def recognised_kind(path: Path) -> Kind | None:
