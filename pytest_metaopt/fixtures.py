@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .collection import CheckItem, DocumentFile
 from .documents.document import Document
-from .documents.manifest import Manifest
 from .preflight import KEY
-from .probes.host import Capability
-from .probes.training_code import Models, Trainer
 from .registry import not_applicable
 from .roots import STATE_FOLDER
-from .surroundings import KEY as SURROUNDINGS
+
+if TYPE_CHECKING:
+    from .documents.manifest import Manifest
+    from .probes.host import Capability
+    from .probes.training_code import Models, Trainer
 
 IGNORE_LINES = frozenset(f"{lead}{STATE_FOLDER}{tail}" for lead in ("", "/") for tail in ("", "/", "/*"))
 """The lines of a .gitignore that exclude the state folder (campaign contract, R2)."""
@@ -162,7 +164,7 @@ def job(request: pytest.FixtureRequest) -> object:
 @pytest.fixture(scope="session")
 def capability(pytestconfig: pytest.Config) -> Capability:
     """What this host has: ``cores``, ``ram_gib``, ``cuda``, ``vram_gib``, ``gpus``, ``torch``."""
-    fact = pytestconfig.stash[SURROUNDINGS].host
+    fact = pytestconfig.stash[KEY].surroundings.host
     if fact.failure is not None:
         not_applicable(f"what this host has is not known: {fact.failure}")
     found: Capability = fact.value
@@ -172,13 +174,13 @@ def capability(pytestconfig: pytest.Config) -> Capability:
 @pytest.fixture(scope="session")
 def known_models(pytestconfig: pytest.Config) -> Models:
     """The models that there are: ``names``, and ``source``, which says so."""
-    return pytestconfig.stash[SURROUNDINGS].models
+    return pytestconfig.stash[KEY].surroundings.models
 
 
 @pytest.fixture(scope="module")
 def trainer(request: pytest.FixtureRequest, manifest: Manifest) -> Trainer:
     """What the trainer says of the hyper values of the manifest: ``refusal(key, value)``."""
-    return request.config.stash[SURROUNDINGS].trainer(manifest)
+    return request.config.stash[KEY].surroundings.trainer(manifest)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from .text import did_you_mean, printable
 
 if TYPE_CHECKING:
     from .settings import Settings
+    from .surroundings import Surroundings
 
 KEY = pytest.StashKey["Preflight"]()
 
@@ -132,33 +134,48 @@ class Preflight:
         except DocumentError:
             return {}  # told when it is collected
 
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """The host that we are on, and the training code; imported only where they are asked for."""
+        from .surroundings import Surroundings
+
+        return Surroundings(self.settings, self.settings.root or self.config.rootpath)
+
     @property
     def catalog(self) -> Catalog:
         """Every check that is known once the conftests of the documents are loaded."""
         if self._catalog is None:
-            modules = [
-                plugin
-                for plugin in self.config.pluginmanager.get_plugins()
-                if isinstance(plugin, ModuleType) and not plugin.__name__.startswith("_pytest.")
-            ]
-            self._catalog = Catalog(
-                {name: kind.check_modules for name, kind in KINDS.items()},
-                modules,
-                advisory=self.settings.advisory,
-                blocking=self.settings.blocking,
-                ini=self.config.getini,
-            )
+            # The checks of other kinds are imported only to be shown.
+            whole = self.config.option.metaopt_checks
+            self._catalog = self._catalog_of(KINDS.values() if whole else self.kinds.values())
         return self._catalog
+
+    def _catalog_of(self, kinds: Iterable[Kind]) -> Catalog:
+        modules = [
+            plugin
+            for plugin in self.config.pluginmanager.get_plugins()
+            if isinstance(plugin, ModuleType) and not plugin.__name__.startswith("_pytest.")
+        ]
+        return Catalog(
+            {kind.name: kind.check_modules for kind in kinds},
+            modules,
+            advisory=self.settings.advisory,
+            blocking=self.settings.blocking,
+            ini=self.config.getini,
+        )
 
     def validate_ids(self) -> None:
         """Refuse settings that name a check that there is not.
 
         :raises pytest.UsageError: naming the setting, the id and the nearest one.
         """
-        ids = self.catalog.ids()
+        if not self.catalog.unknown_ids():
+            return
+        catalog = self._catalog_of(KINDS.values())
+        ids = catalog.ids()
         problems = [
             f"{setting}: there is no check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
-            for setting, name in self.catalog.unknown_ids()
+            for setting, name in catalog.unknown_ids()
         ]
         if problems:
             raise pytest.UsageError(*problems)

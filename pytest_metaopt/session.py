@@ -13,8 +13,6 @@ from . import bootstraps, compat, fixtures, reporting, terminal
 from .collection import CheckItem, DocumentFile, shown
 from .preflight import KEY, Preflight
 from .settings import read_settings
-from .surroundings import KEY as SURROUNDINGS
-from .surroundings import Surroundings
 
 
 def start(config: pytest.Config) -> None:
@@ -28,7 +26,6 @@ def start(config: pytest.Config) -> None:
     _require_assertions()
     _require_separate_artifacts(preflight)
     config.stash[KEY] = preflight
-    config.stash[SURROUNDINGS] = Surroundings(preflight.settings, preflight.settings.root or config.rootpath)
     for plugin in (fixtures, bootstraps):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")
@@ -67,7 +64,6 @@ class Hooks:
     def __init__(self, preflight: Preflight) -> None:
         self.preflight = preflight
         self.config = preflight.config
-        self.surroundings = preflight.config.stash[SURROUNDINGS]
 
     def pytest_report_header(self) -> list[str]:
         """Say which documents are looked at, and where the verdict will be."""
@@ -79,8 +75,8 @@ class Hooks:
             place = f" -> {shown(artifact, self.config)}" if artifact is not None else ""
             lines.append(f"metaopt: {shown(path, self.config)}{place}{off if kind.artifact else ''}")
         if any(kind.asks_host for kind in preflight.kinds.values()):
-            found = self.surroundings.capability
-            lines.append(f"metaopt: host {found or self.surroundings.host.failure}")
+            found = preflight.surroundings.capability
+            lines.append(f"metaopt: host {found or preflight.surroundings.host.failure}")
         return lines
 
     @pytest.hookimpl(tryfirst=True)
@@ -199,7 +195,7 @@ class Hooks:
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
         """Add the readiness at top level (pytest-json-report)."""
         if any(kind.asks_host for kind in self.preflight.kinds.values()):
-            capability = self.surroundings.capability
+            capability = self.preflight.surroundings.capability
             json_report["host"] = capability.to_json() if capability is not None else None
         found = [verdict.to_json() for verdict in self.preflight.verdicts if verdict.path is not None]
         if len(found) == 1:

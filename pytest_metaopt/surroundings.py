@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from .documents.manifest import KNOWN_MODELS, Manifest
 from .probes import host
 from .probes.command import Deadline, Runner
@@ -17,8 +15,6 @@ from .probes.training_code import Models, Trainer, as_json, ask_registry, ask_tr
 
 if TYPE_CHECKING:
     from .settings import Settings
-
-KEY = pytest.StashKey["Surroundings"]()
 
 _LONGEST_LOOK = 15.0
 """Seconds that this host may take to tell what it has: a sick driver never answers."""

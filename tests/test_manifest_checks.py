@@ -495,3 +495,15 @@ def mixed_up(campaign):
     )
     session = ask(project, mixed(2), "-o", "fleet_limit=1")
     assert "own[limit]" in session.words("failed")
+
+
+def test_settings_may_name_checks_of_a_kind_that_is_not_in_the_session(project: Project) -> None:
+    project.write("pytest.ini", "[pytest]\nmetaopt_blocking = fits_host, idle_timeout\n")
+    assert ask(project, mixed(1)).ret == 0
+    assert project.preflight("-q").ret == 0
+    project.write("pytest.ini", "[pytest]\nmetaopt_blocking = fits_hots\n")
+    result = project.preflight("-q")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["ERROR: metaopt_blocking: there is no check 'fits_hots'; did you mean 'fits_host'?"]
+    )
