@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -52,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         prog="metaopt-preflight",
         description="Tell whether a training campaign is ready to start.",
         epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be looked at."
-        " Look-ups that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help.",
+        " Look-ups that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help,"
+        " metaopt-preflight jobs --help.",
     )
     parser.add_argument("--campaign", metavar="PATH", required=True, help="the campaign file (YAML)")
     parser.add_argument(
@@ -121,8 +123,8 @@ def _verify(arguments: list[str]) -> int:
     from . import freshness
     from .documents.campaign import load_campaign
     from .documents.document import DocumentError
-    from .preflight import project_root
-    from .readiness import ARTIFACT_NAME, STATE_FOLDER
+    from .readiness import ARTIFACT_NAME
+    from .roots import STATE_FOLDER, project_root
 
     def duration(text: str) -> int:
         try:
@@ -178,7 +180,36 @@ def _schema(arguments: list[str]) -> int:
     return 0
 
 
-_LOOK_UPS: Mapping[str, Callable[[list[str]], int]] = {"verify": _verify, "schema": _schema}
+def _jobs(arguments: list[str]) -> int:
+    """Print the jobs of a training manifest, and where each may run."""
+    from .documents.document import DocumentError
+    from .documents.manifest import load_manifest
+    from .jobs_table import table
+    from .probes.host import ask_host
+
+    parser = argparse.ArgumentParser(
+        prog="metaopt-preflight jobs",
+        description="Run no check; list the jobs of a training manifest: id, needs, hosts that may run it.",
+        epilog="Exit status: 0; 2 where the manifest can't be read.",
+    )
+    parser.add_argument("manifest", metavar="FILE", help="the training manifest (TOML)")
+    path = Path(parser.parse_args(arguments).manifest).absolute()
+    try:
+        manifest = load_manifest(path)
+    except DocumentError as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return USAGE
+    host = ask_host(path.parent)
+    for line in table(manifest, host.value, shutil.get_terminal_size().columns):
+        print(line)
+    print(f"\nthis host: {host.value or host.failure}")
+    wrong = sum(bool(job.problems) for job in manifest.jobs)
+    if wrong or not manifest.jobs:
+        print(f"{wrong} of {len(manifest.jobs)} jobs are wrong; ask pytest --metaopt-manifest FILE what is")
+    return 0
+
+
+_LOOK_UPS: Mapping[str, Callable[[list[str]], int]] = {"verify": _verify, "schema": _schema, "jobs": _jobs}
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .settings import named_campaigns
-from .text import did_you_mean
+from .settings import AUTO, auto_manifest, named_documents
+from .text import did_you_mean, enumeration
 
 
 def add_documents(early_config: pytest.Config, args: list[str]) -> None:
@@ -23,13 +23,17 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
     namespace = early_config.known_args_namespace
     base = early_config.invocation_params.dir
     given = {Path(os.path.normpath(base / argument.split("::", 1)[0])) for argument in namespace.file_or_dir}
+    named = named_documents(namespace, base)
+    whole = {Path(os.path.normpath(base / argument)) for argument in namespace.file_or_dir}
+    for path in [*named, *(path for path in whole if path.suffix in {".yaml", ".yml"})]:
+        named |= {companion: named.get(companion, kind) for companion, kind in _companions(path).items()}
     # Each goes to the very front, so the first of them comes last.
-    for path in reversed(named_campaigns(namespace.metaopt_campaign, base)):
+    for path, kind in reversed(named.items()):
         if path in given or not os.path.isfile(path):
             continue
         if "[" in str(path) or "::" in str(path):
             raise pytest.UsageError(
-                f"--metaopt-campaign: {path}: pytest reads '[' and '::' in a path as parts of a node id;"
+                f"--metaopt-{kind}: {path}: pytest reads '[' and '::' in a path as parts of a node id;"
                 " rename the folder, or link to it"
             )
         # In front: an option that takes several values would swallow what stands behind it.
@@ -37,24 +41,47 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
         namespace.file_or_dir.append(str(path))
 
 
+def _companions(path: Path) -> dict[Path, str]:
+    """Return the documents that the one at *path* names as its companions, and the kind of each."""
+    from .documents.document import DocumentError
+    from .documents.kinds import companions, recognised_kind
+
+    kind = recognised_kind(path) if os.path.isfile(path) else None
+    if kind is None or not kind.artifact:
+        return {}
+    try:
+        return {path: kind.name for path, kind in companions(kind.load(path)).items()}
+    except DocumentError:
+        return {}  # told when it is collected
+
+
 def refused_documents(config: pytest.Config) -> int | None:
     """Say which documents named by option are no files; return exit status 2, or None if all are."""
     from .documents.loading import file_problem
 
     refused = False
-    for path in named_campaigns(config.option.metaopt_campaign, config.invocation_params.dir):
+    base = config.invocation_params.dir
+    for path, kind in named_documents(config.option, base).items():
         problem = file_problem(path)
         if problem is None:
             continue
         refused = True
         if not os.path.lexists(path):
-            problem = f"no such campaign file{_nearest_file(path) or '; check --metaopt-campaign'}"
+            problem = f"no such {kind} file{_nearest_file(path, kind) or f'; check --metaopt-{kind}'}"
         sys.stderr.write(f"ERROR: {path}: {problem}\n")
+    if AUTO in config.option.metaopt_manifest:
+        found, places = auto_manifest(config.option, base)
+        if found is None:
+            refused = True
+            told = enumeration([str(place) for place in places], "or")
+            sys.stderr.write(f"ERROR: --metaopt-manifest auto: there is no {told}; name one\n")
     return int(pytest.ExitCode.INTERRUPTED) if refused else None
 
 
-def _nearest_file(path: Path) -> str:
+def _nearest_file(path: Path, kind: str) -> str:
+    from .documents.kinds import KINDS
+
     if not path.parent.is_dir():
         return ""
-    names = [entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"}]
+    names = [entry.name for entry in path.parent.iterdir() if entry.suffix in KINDS[kind].suffixes]
     return did_you_mean(path.name, names)

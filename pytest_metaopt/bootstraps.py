@@ -16,7 +16,7 @@ import pytest
 
 from .evaluation import BootstrapError
 from .fixtures import GitIgnore, OutsideProjectError, StateFolder, require_inside
-from .readiness import STATE_FOLDER
+from .roots import STATE_FOLDER
 
 DIRECTORIES = (
     "handoffs",

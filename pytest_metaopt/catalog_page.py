@@ -33,6 +33,8 @@ def show(config: pytest.Config) -> int:
             terminal.write(f"  each {check.each}")
         if check.online:
             terminal.write("  online")
+        if check.setting:
+            terminal.write(f"  needs {check.setting}")
         if check.bootstrap:
             terminal.write(f"  bootstrap: {check.bootstrap}", cyan=True)
         terminal.line(f" -- {_place(check)}" if check.scope or config.option.verbose > 0 else "")

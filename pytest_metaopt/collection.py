@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -22,6 +23,9 @@ from .text import did_you_mean
 
 if TYPE_CHECKING:
     from .preflight import Preflight
+
+
+PASSED = Outcome("passed")
 
 
 class CheckFailure(Exception):  # noqa: N818 - an outcome, like pytest's own
@@ -44,10 +48,10 @@ class DocumentFile(pytest.Module):
         self.preflight = preflight
         self.kind = kind
         self.document: Document | None = None
+        self._subjects: dict[str, Sequence[Subject]] = {}
         # Some plugins ask the module of every item for its name.
         self._module = ModuleType(self.path.stem)
         self._module.__file__ = str(self.path)
-        self.add_marker(pytest.mark.usefixtures("_metaopt_bootstrap"))
 
     @property  # type: ignore[misc]
     def obj(self) -> ModuleType:
@@ -76,8 +80,9 @@ class DocumentFile(pytest.Module):
                 f"check {check.id} at {check.source} is parametrized; a check is asked once a subject:"
                 " use each=..., or declare several checks"
             )
+        marks = _marks(check)
         if check.each is None:
-            yield self._item(check, None, check.id)
+            yield self._item(check, None, marks)
             return
         listing = self.kind.subjects.get(check.each)
         if listing is None:
@@ -86,20 +91,37 @@ class DocumentFile(pytest.Module):
                 f"check {check.id} at {check.source}: a {self.kind.name} has no each={check.each!r}"
                 f"{did_you_mean(check.each, known)}"
             )
-        for subject in listing(self.document):
-            yield self._item(check, subject, f"{check.id}-{subject.name}")
+        fixtures = None
+        if check.each not in self._subjects:
+            self._subjects[check.each] = listing(self.document)
+        for subject in self._subjects[check.each]:
+            item = self._item(check, subject, marks, fixtures)
+            # Looking up the fixtures takes longer than all the rest, and is the same for each subject.
+            fixtures = compat.fixtures_of(item)
+            yield item
 
-    def _item(self, check: Check, subject: Subject | None, param_id: str) -> CheckItem:
+    def _item(
+        self, check: Check, subject: Subject | None, marks: list[pytest.Mark], fixtures: Any = None
+    ) -> CheckItem:
+        param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
         item: CheckItem = CheckItem.from_parent(
             self,
             name=f"{check.group}[{param_id}]",
             originalname=check.group,
-            callspec=compat.callspec(param_id),
+            callspec=compat.callspec(param_id, marks),
             callobj=check.function,
+            fixtureinfo=fixtures,
             check=check,
             subject=subject,
         )
         return item
+
+
+def _marks(check: Check) -> list[pytest.Mark]:
+    marks = [pytest.mark.metaopt, getattr(pytest.mark, check.severity)]
+    if check.bootstrap:
+        marks.append(pytest.mark.usefixtures("_metaopt_bootstrap"))
+    return [decorator.mark for decorator in marks]
 
 
 class CheckItem(pytest.Function):
@@ -107,22 +129,22 @@ class CheckItem(pytest.Function):
 
     parent: DocumentFile
 
+    # There may be many thousands of them: what most never need is not kept by each.
+    outcome: Outcome | None = None
+    seconds = 0.0
+    looking = False
+    look: Failure | None = None
+    looked = False
+    _bootstrapped: tuple[str, ...] | None = None
+    _bootstrap_error: str | None = None
+    _unmet: CheckFailed | None = None
+
     def __init__(self, *, check: Check, subject: Subject | None, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.check = check
         self.subject = subject
-        self.outcome: Outcome | None = None
-        self.seconds = 0.0
-        self.looking = False
-        self.look: Failure | None = None
-        self.looked = False
-        self._bootstrapped: tuple[str, ...] | None = None
-        self._bootstrap_error: str | None = None
-        self._unmet: CheckFailed | None = None
-        self.add_marker("metaopt")
-        self.add_marker(check.severity)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What results are known by: node ids of files outside the root folder may be the same."""
         return f"{self.path}::{self.name}"
@@ -146,6 +168,9 @@ class CheckItem(pytest.Function):
         self._bootstrapped = None
         self._bootstrap_error = None
         self._unmet = None
+        if self.subject is not None and self.check.each is not None:
+            # What the fixture of that name would give; a fixture takes longer than most checks.
+            self.funcargs[self.check.each] = self.subject.value
         try:
             super().setup()
         except CheckFailed as error:
@@ -199,7 +224,7 @@ class CheckItem(pytest.Function):
     def _evaluate(self) -> Failure | None:
         if self._unmet is not None:
             return failed(self._unmet, self.check)
-        arguments = {name: self.funcargs[name] for name in fixture_names(self.check)}
+        arguments = {name: self.funcargs[name] for name in fixture_names(self.check.function)}
         _require_own_types(self.check, arguments)
         return evaluate(self.check, arguments)
 
@@ -221,7 +246,7 @@ class CheckItem(pytest.Function):
             again = self._evaluate()
         changes = self._bootstrapped or ()
         if again is None:
-            return Outcome("bootstrapped", first, changes=changes) if first else Outcome("passed")
+            return Outcome("bootstrapped", first, changes=changes) if first else PASSED
         if self._bootstrap_error is not None:
             told = f"bootstrap {self.check.bootstrap} failed: {self._bootstrap_error}"
             again = replace(again, message=f"{again.message}\n{told}")
@@ -244,21 +269,28 @@ class CheckItem(pytest.Function):
 
 def _require_own_types(check: Check, arguments: dict[str, Any]) -> None:
     """Say so where a project's fixture took the place of one that a built-in check relies on."""
-    if not check.function.__module__.startswith(f"{__package__}."):
-        return
-    hints = get_type_hints(check.function)
+    wanted_types = _own_types(check.function)
     for name, value in arguments.items():
-        wanted = hints.get(name)
-        if isinstance(wanted, type) and not isinstance(value, wanted):
+        wanted = wanted_types.get(name)
+        if wanted is not None and not isinstance(value, wanted):
             raise TypeError(
                 f"a conftest or plugin overrides our fixture {name!r} with one that gives a"
                 f" {type(value).__name__}, where a {wanted.__name__} is needed; rename it"
             )
 
 
-def fixture_names(check: Check) -> tuple[str, ...]:
+@lru_cache(maxsize=1024)
+def _own_types(function: Callable[..., object]) -> Mapping[str, type]:
+    """Return the type of each argument of a built-in check; of others nothing is known."""
+    if not function.__module__.startswith(f"{__package__}."):
+        return {}
+    return {name: hint for name, hint in get_type_hints(function).items() if isinstance(hint, type)}
+
+
+@lru_cache(maxsize=1024)
+def fixture_names(function: Callable[..., object]) -> tuple[str, ...]:
     """Return the fixtures that a check's function takes, by name."""
-    parameters = inspect.signature(check.function).parameters
+    parameters = inspect.signature(function).parameters
     variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
     return tuple(
         name

@@ -19,7 +19,15 @@ from _pytest.main import wrap_session
 from _pytest.outcomes import Skipped
 from _pytest.skipping import evaluate_skip_marks
 
-__all__ = ["Skipped", "add_suite_property", "callspec", "failure_repr", "print_in_session", "run_unreported"]
+__all__ = [
+    "Skipped",
+    "add_suite_property",
+    "callspec",
+    "failure_repr",
+    "fixtures_of",
+    "print_in_session",
+    "run_unreported",
+]
 
 
 def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) -> None:
@@ -51,10 +59,15 @@ def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) ->
         item.funcargs = None  # type: ignore[assignment]
 
 
-def callspec(param_id: str) -> Any:
-    """Return what makes an item count as a parametrized test, with *param_id* in its brackets."""
+def callspec(param_id: str, marks: list[pytest.Mark]) -> Any:
+    """Return what makes an item count as a parametrized test, with *param_id* in its brackets and *marks*."""
     specification = vars(python).get("CallSpec") or python.CallSpec2  # the name until pytest 9.1
-    return specification(_idlist=(param_id,))
+    return specification(_idlist=(param_id,), marks=marks)
+
+
+def fixtures_of(item: pytest.Function) -> Any:
+    """Return what pytest found out of the fixtures of *item*, for others with the same function and marks."""
+    return item._fixtureinfo
 
 
 def failure_repr(path: Path | str, line: int, summary: str, text: str) -> ExceptionChainRepr:

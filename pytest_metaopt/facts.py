@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .collection import CheckItem
-from .probes.pool import Pool, Probe, probes_of_module
+from .collection import CheckItem, DocumentFile
+from .probes.pool import Fact, Pool, Probe, probes_of_module
 from .registry import CheckFailed, Finding, conftest_folder
 
 if TYPE_CHECKING:
@@ -28,20 +29,29 @@ class Facts:
 
     def start(self, items: Iterable[pytest.Item]) -> None:
         """Begin to gather, all at the same time, what the checks among *items* take."""
-        probes: list[Probe] | None = None
+        seen: dict[DocumentFile, dict[str, Probe]] = {}
+        handled: set[tuple[DocumentFile, str]] = set()
         for item in items:
-            if not isinstance(item, CheckItem):
+            # Thousands of subjects may be asked one check, which takes the same facts for each.
+            if not isinstance(item, CheckItem) or (item.parent, item.check.id) in handled:
                 continue
-            probes = self._declared() if probes is None else probes
-            # Outer folders come first, so that the nearest conftest has the last word on a name.
-            seen = {
-                declared.name: declared
-                for declared in probes
-                if declared.scope is None or item.path.is_relative_to(declared.scope)
-            }
-            wanted = [seen[name] for name in item.fixturenames if name in seen]
+            handled.add((item.parent, item.check.id))
+            if item.parent not in seen:
+                seen[item.parent] = self._seen_by(item.parent)
+            probes = seen[item.parent]
+            wanted = [probes[name] for name in item.fixturenames if name in probes]
             if wanted:
                 self._pool.start(wanted, self._about(item))
+
+    def host(self, root: Path) -> Fact:
+        """Return what this host has; waits for it.
+
+        :param root: the project, whose commit is told.
+        """
+        from .probes import host
+
+        (declared,) = probes_of_module(host)
+        return self._pool.get(declared, {"project_root": root})
 
     def ask(self, declared: Probe, request: pytest.FixtureRequest) -> object:
         """Return the fact for the check that is running; waits for it.
@@ -62,14 +72,27 @@ class Facts:
         """Stop what is still being gathered."""
         self._pool.close()
 
-    def _declared(self) -> list[Probe]:
+    def _seen_by(self, node: DocumentFile) -> dict[str, Probe]:
+        """Return the probes that checks of a document can take, by name."""
         modules = [
             (plugin, conftest_folder(plugin))
             for plugin in self._preflight.config.pluginmanager.get_plugins()
             if isinstance(plugin, ModuleType)
         ]
+        # Outer folders come first, so that the nearest conftest has the last word on a name.
         modules.sort(key=lambda entry: len(entry[1].parts) if entry[1] else 0)
-        return [declared for module, scope in modules for declared in probes_of_module(module, scope)]
+        return {
+            declared.name: declared
+            for module, scope in modules
+            if scope is None or node.path.is_relative_to(scope)
+            for declared in probes_of_module(module, scope)
+        }
 
     def _about(self, item: CheckItem) -> Mapping[str, Any]:
-        return {item.parent.kind.name: item.document, "project_root": self._preflight.roots[item.path]}
+        settings = self._preflight.settings
+        return {
+            item.parent.kind.name: item.document,
+            "project_root": self._preflight.roots[item.path],
+            "settings": settings,
+            "code_root": settings.root or self._preflight.config.rootpath,
+        }

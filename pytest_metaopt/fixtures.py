@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from .collection import CheckItem
+from .collection import CheckItem, DocumentFile
 from .documents.document import Document
 from .preflight import KEY
-from .readiness import STATE_FOLDER
+from .roots import STATE_FOLDER
 
 IGNORE_LINES = frozenset(f"{lead}{STATE_FOLDER}{tail}" for lead in ("", "/") for tail in ("", "/", "/*"))
 """The lines of a .gitignore that exclude the state folder (campaign contract, R2)."""
@@ -113,6 +113,20 @@ def _item(request: pytest.FixtureRequest) -> CheckItem:
     return item
 
 
+def _document(node: DocumentFile, kind: str | None) -> Document:
+    if node.kind.name != kind:
+        pytest.fail(f"the fixture {kind!r} is for checks of a {kind}; this is one of a {node.kind.name}")
+    assert node.document is not None  # noqa: S101 - checks are collected from a parsed document
+    return node.document
+
+
+def _subject(request: pytest.FixtureRequest) -> object:
+    item = _item(request)
+    if item.subject is None:
+        pytest.fail(f'the fixture {request.fixturename!r} is for checks with each="{request.fixturename}"')
+    return item.subject.value
+
+
 def _root(request: pytest.FixtureRequest) -> Path:
     # Not taken from the fixture project_root: a conftest may well have one of that name, for its own tests.
     item = _item(request)
@@ -122,7 +136,22 @@ def _root(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def campaign(request: pytest.FixtureRequest) -> Document:
     """The campaign that is asked about: ``get("project.repo")``, ``line("project.repo")``, ``path``."""
-    return _item(request).document
+    return _document(_item(request).parent, request.fixturename)
+
+
+@pytest.fixture(scope="module")
+def manifest(request: pytest.FixtureRequest) -> Document:
+    """The training manifest that is asked about: ``jobs``, ``hosts``, ``eligible(job)``, ``line(...)``."""
+    node = request.node
+    if not isinstance(node, DocumentFile):
+        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
+    return _document(node, request.fixturename)
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest) -> object:
+    """The job that is asked about, in a check with ``each="job"``."""
+    return _subject(request)
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ def pytest_metaopt_modify_checks(config: pytest.Config, document: Document, chec
 def pytest_metaopt_readiness(config: pytest.Config, readiness: dict[str, Any]) -> None:
     """Told once a campaign, at the end of the session, what is known of its readiness.
 
+    Without a campaign it is told once what ``--metaopt-readiness`` asks for of the other documents; campaign
+    fields are then None.
+
     :param readiness: the artifact's fields and ``campaign_path``, ``artifact_path``, ``complete``
         (every blocking check was evaluated), ``written`` (the artifact now says this) and ``note``
         (why it is not written, else None). ``status`` is INCOMPLETE where a partial look found

@@ -1,7 +1,8 @@
-"""Campaign hashes: what ties a readiness artifact to the campaign that was looked at.
+"""Campaign hashes, which tie a readiness artifact to the campaign that was looked at, and job ids.
 
-Source: the campaign contract, "Identity". The orchestrator computes the same hashes on its own, so the
-bytes are exact: JSON with sorted keys, separators ``,`` and ``:``, ASCII only.
+Source: the campaign contract, "Identity", and the contract of the training manifest. Orchestrator and fleet
+compute the same on their own, so the bytes are exact: JSON with sorted keys, ASCII only; separators ``,`` and
+``:`` for a campaign, ``, `` and ``: `` for a job.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .documents.document import KeyPath
@@ -91,6 +92,35 @@ def campaign_identity_hash(campaign: Mapping[Any, Any]) -> str:
 def runtime_config_hash(campaign: Mapping[Any, Any]) -> str:
     """Return the runtime config hash; raises :class:`NotJsonError`."""
     return digest(runtime_config(campaign))
+
+
+_JOB_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False, default=dict)
+
+
+def job_id(
+    *,
+    model: str,
+    mode: str,
+    hyper: Mapping[str, Any],
+    split_recipe: str,
+    train_hosts: Sequence[str],
+    seed: int,
+) -> str:
+    """Return the id of a training job: the first 16 hex digits of a hash over what makes its artifact.
+
+    :raises NotJsonError: ``hyper`` or ``seed`` holds what JSON can't (a date, say).
+    """
+    _require_json(hyper, ("hyper",))
+    _require_json(seed, ("seed",))
+    fields = {
+        "model": model,
+        "mode": mode,
+        "hyper": hyper,
+        "split_recipe": split_recipe,
+        "train_hosts": train_hosts,
+        "seed": seed,
+    }
+    return hashlib.sha256(_JOB_JSON.encode(fields).encode("ascii")).hexdigest()[:16]
 
 
 def campaign_id(campaign: Mapping[Any, Any]) -> str:

@@ -22,6 +22,14 @@ def add_options(parser: pytest.Parser) -> None:
         " nothing else is collected.",
     )
     group.addoption(
+        "--metaopt-manifest",
+        action="append",
+        default=[],
+        metavar="PATH|auto",
+        help="Run the checks of this training manifest (repeatable). auto: the first that is there of"
+        " /etc/cis490/training_manifest.toml and training_manifest.toml in the project root.",
+    )
+    group.addoption(
         "--metaopt-root",
         metavar="DIR",
         help="Project root: where .ml-metaopt/ and .gitignore belong. Default: the nearest folder at or above"
@@ -61,6 +69,24 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
     )
     parser.addini(
+        "metaopt_models",
+        "Names of the models that the training code knows, for job[model_known].",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "metaopt_model_registry",
+        "Where the training code keeps its models, package.module:REGISTRY (a mapping or iterable of names);"
+        " it is imported in a process of its own.",
+        default="",
+    )
+    parser.addini(
+        "metaopt_trainer",
+        "What knows the trainer's arguments, for job[hyper_known]: package.module:build_parser (returns an"
+        " argparse parser), or a script that has --help.",
+        default="",
+    )
+    parser.addini(
         "metaopt_blocking",
         "Ids of advisory checks whose failure is to block.",
         type="args",
@@ -73,6 +99,7 @@ def asked_for(config: pytest.Config) -> bool:
     option = config.option
     return bool(
         option.metaopt_campaign
+        or option.metaopt_manifest
         or option.metaopt_checks
         or any(file_part(arg).endswith((".yaml", ".yml", ".toml")) for arg in config.args)
     )

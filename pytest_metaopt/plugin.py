@@ -25,9 +25,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Make a document that was named by option an argument, so that its conftests are loaded first."""
-    named = early_config.known_args_namespace.metaopt_campaign
-    if named:
+    """Make what an option or a campaign names an argument, so that its conftests are loaded first."""
+    given = early_config.known_args_namespace
+    if (
+        given.metaopt_campaign
+        or given.metaopt_manifest
+        or any(str(argument).endswith((".yaml", ".yml")) for argument in given.file_or_dir)
+    ):
         from . import arguments
 
         arguments.add_documents(early_config, args)

@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,17 +18,18 @@ import pytest
 
 from . import readiness
 from .collection import CheckItem, DocumentFile, shown
-from .documents.campaign import Campaign
 from .documents.document import Document, DocumentError
-from .documents.kinds import KINDS, Kind, recognised_kind
+from .documents.kinds import KINDS, Kind, companions, recognised_kind
 from .facts import Facts
 from .firstlook import FirstLooks
 from .locks import LockUnavailableError, acquire, held, project_lock
 from .registry import Catalog, Check
 from .reporting import is_rerun
+from .roots import STATE_FOLDER, project_root
 from .text import did_you_mean, printable
 
 if TYPE_CHECKING:
+    from .probes.pool import Fact
     from .settings import Settings
 
 KEY = pytest.StashKey["Preflight"]()
@@ -47,18 +49,19 @@ class Preflight:
         self.config = config
         self.settings = settings
         self.started = time.monotonic()
-        self.kinds = _named_kinds(settings)
+        self._documents: dict[Path, Document | DocumentError] = {}
+        self.kinds = self._with_companions(_named_kinds(settings))
         self.roots = {path: project_root(path, settings.root) for path in self.kinds}
         self.artifacts = {
-            path: settings.readiness or root / readiness.STATE_FOLDER / readiness.ARTIFACT_NAME
+            path: settings.readiness or root / STATE_FOLDER / readiness.ARTIFACT_NAME
             for path, root in self.roots.items()
+            if self.kinds[path].artifact
         }
         self.ledger = readiness.Ledger()
         self.interruption: str | None = None
         self.malformed = False
         self.verdicts: list[Verdict] = []
         self._catalog: Catalog | None = None
-        self._documents: dict[Path, Document | DocumentError] = {}
         self._planned: dict[Path, readiness.Plan] = {}
         self._told: set[Path] = set()
         self._coordination = ExitStack()
@@ -119,33 +122,62 @@ class Preflight:
             raise known
         return known
 
+    def _with_companions(self, kinds: dict[Path, Kind]) -> dict[Path, Kind]:
+        for path, kind in list(kinds.items()):
+            if kind.artifact and os.path.isfile(path):
+                for companion, its_kind in self._companions(path, kind).items():
+                    kinds.setdefault(companion, its_kind)
+        # Those that others count for come first, in whatever order pytest was given them.
+        return dict(sorted(kinds.items(), key=lambda entry: not entry[1].artifact))
+
+    def _companions(self, path: Path, kind: Kind) -> dict[Path, Kind]:
+        try:
+            return companions(self.document(path, kind))
+        except DocumentError:
+            return {}  # told when it is collected
+
+    @cached_property
+    def host(self) -> Fact | None:
+        """What this host has, where it matters to one of the documents."""
+        roots = [self.roots[path] for path, kind in self.kinds.items() if kind.asks_host]
+        return self.facts.host(roots[0]) if roots else None
+
     @property
     def catalog(self) -> Catalog:
         """Every check that is known once the conftests of the documents are loaded."""
         if self._catalog is None:
-            modules = [
-                plugin
-                for plugin in self.config.pluginmanager.get_plugins()
-                if isinstance(plugin, ModuleType) and not plugin.__name__.startswith("_pytest.")
-            ]
-            self._catalog = Catalog(
-                {name: kind.check_modules for name, kind in KINDS.items()},
-                modules,
-                advisory=self.settings.advisory,
-                blocking=self.settings.blocking,
-                online=self.settings.online,
-            )
+            # The checks of other kinds are imported only to be shown.
+            whole = self.config.option.metaopt_checks
+            self._catalog = self._catalog_of(KINDS.values() if whole else self.kinds.values())
         return self._catalog
+
+    def _catalog_of(self, kinds: Iterable[Kind]) -> Catalog:
+        modules = [
+            plugin
+            for plugin in self.config.pluginmanager.get_plugins()
+            if isinstance(plugin, ModuleType) and not plugin.__name__.startswith("_pytest.")
+        ]
+        return Catalog(
+            {kind.name: kind.check_modules for kind in kinds},
+            modules,
+            advisory=self.settings.advisory,
+            blocking=self.settings.blocking,
+            online=self.settings.online,
+            ini=self.config.getini,
+        )
 
     def validate_ids(self) -> None:
         """Refuse settings that name a check that there is not.
 
         :raises pytest.UsageError: naming the setting, the id and the nearest one.
         """
-        ids = self.catalog.ids()
+        if not self.catalog.unknown_ids():
+            return
+        catalog = self._catalog_of(KINDS.values())
+        ids = catalog.ids()
         problems = [
             f"{setting}: there is no check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
-            for setting, name in self.catalog.unknown_ids()
+            for setting, name in catalog.unknown_ids()
         ]
         if problems:
             raise pytest.UsageError(*problems)
@@ -160,27 +192,26 @@ class Preflight:
     def plan(self, node: DocumentFile, items: Sequence[CheckItem]) -> None:
         """Take note of everything that a document is asked, before anything is selected away."""
         document = node.document
-        if not isinstance(document, Campaign):
-            return
+        assert document is not None  # noqa: S101 - collected only once it is parsed
         asked = {item.check.id for item in items}
         known = self.catalog.of_document(node.kind.name, document)
+        name = node.name_shown
         plan = readiness.Plan(
             path=str(node.path),
-            shown=node.name_shown,
-            campaign_id=document.id,
-            campaign_identity_hash=document.identity_hash,
-            runtime_config_hash=document.runtime_hash,
+            shown=name,
             checks=tuple(
                 readiness.PlannedCheck(
                     item.key,
                     item.check.id,
                     item.check.severity,
                     printable(item.subject.name) if item.subject else None,
+                    name,
                 )
                 for item in items
             ),
+            fields=document.readiness_fields,
             turned_off=tuple(check_id for check_id in known if check_id not in asked),
-            identity=document.identity,
+            companions=tuple(str(path) for path in companions(document)),
         )
         self._planned[node.path] = plan
         if self.coordinates:
@@ -212,6 +243,8 @@ class Preflight:
     def prepare(self, session: pytest.Session) -> None:
         """Begin to gather facts, and take first looks, once it is known what is selected."""
         stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
+        if self.evaluates and self.coordinates:
+            _ = self.host  # so that reports can tell it once the facts are closed
         if self.distributes or stopped or not self.evaluates:
             return
         self.facts.start(session.items)
@@ -272,49 +305,71 @@ class Preflight:
             self.malformed = True
 
     def conclude(self, exitstatus: int) -> None:
-        """Judge every campaign and write the artifacts; ``verdicts`` says how that went."""
+        """Judge the documents and write the artifacts; ``verdicts`` says how that went."""
         self.facts.close()
         self.let_go()
         if self.coordinates and self.evaluates:
             interruption = self.interruption or _interruption(exitstatus)
-            seconds = time.monotonic() - self.started
-            for path in self.kinds:
-                plan = self.ledger.plans.get(str(path))
-                if plan is None:
-                    plan = self._empty_plan(path)
-                    interruption = interruption or "no check of it was collected"
-                if plan is None:
-                    continue
-                verdict = readiness.judge(self.ledger, plan, seconds=seconds, interruption=interruption)
-                self.verdicts.append(self._write(path, verdict))
-                self.config.hook.pytest_metaopt_readiness(
-                    config=self.config, readiness=self.verdicts[-1].to_json()
-                )
+            for paths, artifact in self._judged_together():
+                self._judge(paths, artifact, interruption)
         if self.coordinates and self._shared is not None:
             shutil.rmtree(self._shared, ignore_errors=True)
 
+    @property
+    def common_artifact(self) -> Path | None:
+        """Where the verdict over all documents goes if none of them has an artifact of its own."""
+        return None if self.artifacts or not self.kinds else self.settings.readiness
+
+    def _judged_together(self) -> Iterator[tuple[list[Path], Path | None]]:
+        """Yield the documents that one verdict is made over, and its artifact, if it has one."""
+        counted: set[Path] = set(self.artifacts)
+        for path, artifact in self.artifacts.items():
+            others = list(self._companions(path, self.kinds[path])) if os.path.isfile(path) else []
+            counted.update(others)
+            yield [path, *others], artifact
+        rest = [path for path in self.kinds if path not in counted]
+        if self.common_artifact is not None:
+            yield rest, self.common_artifact
+            return
+        for path in rest:
+            yield [path], None
+
+    def _judge(self, paths: Sequence[Path], artifact: Path | None, interruption: str | None) -> None:
+        plans = []
+        for path in paths:
+            plan = self.ledger.plans.get(str(path))
+            if plan is None:
+                plan = self._empty_plan(path)
+                interruption = interruption or f"no check of {shown(path, self.config)} was collected"
+            if plan is not None:
+                plans.append(plan)
+        if not plans or plans[0].path != str(paths[0]):
+            return
+        name = None if artifact is None or paths[0] in self.artifacts else ", ".join(p.shown for p in plans)
+        verdict = readiness.judge(
+            self.ledger,
+            plans[0].with_others(plans[1:], name),
+            seconds=time.monotonic() - self.started,
+            interruption=interruption,
+            brief=artifact is None,
+        )
+        if artifact is None:
+            self.verdicts.append(Verdict(verdict, None, "", written=False, note=None))
+            return
+        self.verdicts.append(self._write(paths[0], artifact, verdict))
+        self.config.hook.pytest_metaopt_readiness(config=self.config, readiness=self.verdicts[-1].to_json())
+
     def _empty_plan(self, path: Path) -> readiness.Plan | None:
-        """Return a plan without checks for a campaign that no worker has told of; None if it is malformed."""
+        """Return a plan without checks for a document that no worker has told of; None if it is malformed."""
         if self.malformed:
             return None
         try:
             document = self.document(path, self.kinds[path])
         except DocumentError:
             return None
-        if not isinstance(document, Campaign):
-            return None
-        return readiness.Plan(
-            str(path),
-            shown(path, self.config),
-            document.id,
-            document.identity_hash,
-            document.runtime_hash,
-            checks=(),
-            identity=document.identity,
-        )
+        return readiness.Plan(str(path), shown(path, self.config), (), document.readiness_fields)
 
-    def _write(self, path: Path, verdict: readiness.Readiness) -> Verdict:
-        artifact_path = self.artifacts[path]
+    def _write(self, path: Path, artifact_path: Path, verdict: readiness.Readiness) -> Verdict:
         place = shown(artifact_path, self.config)
         if verdict.status == "INCOMPLETE":
             return Verdict(verdict, artifact_path, place, written=False, note=None)
@@ -328,14 +383,21 @@ class Preflight:
 
 
 class Verdict:
-    """A campaign's readiness, and what became of the artifact.
+    """What is known of a campaign's readiness, or of other documents', and what became of the artifact.
 
+    :param path: where the artifact belongs; None: there is none.
     :param place: the artifact's path as people see it.
     :param note: why the artifact could not be written, else None.
     """
 
     def __init__(
-        self, readiness: readiness.Readiness, path: Path, place: str, *, written: bool, note: str | None
+        self,
+        readiness: readiness.Readiness,
+        path: Path | None,
+        place: str,
+        *,
+        written: bool,
+        note: str | None,
     ) -> None:
         self.readiness = readiness
         self.path = path
@@ -350,6 +412,8 @@ class Verdict:
 
     def previous(self) -> str | None:
         """Return the status that an artifact from before this session has; None where there is none."""
+        if self.path is None:
+            return None
         try:
             known = json.loads(self.path.read_text(encoding="utf-8"))
             return f"{known['status']} of {known['emitted_at']}"
@@ -360,7 +424,7 @@ class Verdict:
         """Return everything as plain values, for hooks and the JSON report."""
         return {
             **self.readiness.artifact,
-            "campaign_path": self.readiness.plan.path,
+            "campaign_path": self.readiness.plan.path if self.readiness.plan.fields["campaign_id"] else None,
             "artifact_path": str(self.path),
             "complete": self.readiness.complete,
             "written": self.written,
@@ -368,18 +432,8 @@ class Verdict:
         }
 
 
-def project_root(path: Path, given: Path | None) -> Path:
-    """Return the project root of the document at *path*: *given*, or found by looking upwards from it."""
-    if given is not None:
-        return given
-    for folder in path.parents:
-        if os.path.lexists(folder / readiness.STATE_FOLDER) or os.path.lexists(folder / ".git"):
-            return folder
-    return path.parent
-
-
 def _named_kinds(settings: Settings) -> dict[Path, Kind]:
-    kinds = dict.fromkeys(settings.campaigns, KINDS["campaign"])
+    kinds = {path: KINDS[kind] for path, kind in settings.named.items()}
     for path in settings.paths:
         if path not in kinds and (kind := recognised_kind(path)) is not None:
             kinds[path] = kind

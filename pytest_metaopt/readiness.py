@@ -12,13 +12,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
-STATE_FOLDER = ".ml-metaopt"
 ARTIFACT_NAME = "preflight-readiness.json"
 
 Status = Literal["READY", "FAILED", "INCOMPLETE"]
@@ -26,17 +25,19 @@ Status = Literal["READY", "FAILED", "INCOMPLETE"]
 _SEVEREST_FIRST = ("failed", "warning", "bootstrapped", "passed", "skipped")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedCheck:
     """A check of a campaign's full plan, before anything was selected away.
 
     :param key: what its results are known by; unlike a node id, unique in a session.
+    :param document: the file that is asked about, as people see it.
     """
 
     key: str
     check_id: str
     severity: str
     subject: str | None = None
+    document: str = ""
 
     @property
     def label(self) -> str:
@@ -46,27 +47,48 @@ class PlannedCheck:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a campaign would be asked, and what the artifact says of the campaign."""
+    """Everything that a document would be asked.
+
+    :param fields: what an artifact says of the document itself.
+    :param companions: the paths of the documents that count with it.
+    """
 
     path: str
     shown: str
-    campaign_id: str
-    campaign_identity_hash: str
-    runtime_config_hash: str
     checks: tuple[PlannedCheck, ...]
+    fields: Mapping[str, Any]
     turned_off: tuple[str, ...] = ()
-    identity: Mapping[str, str] = field(default_factory=dict)
+    companions: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the plan as JSON, ASCII only; :meth:`from_json` is the way back."""
-        return json.dumps(asdict(self))
+        checks = [[getattr(check, name) for name in _PLANNED] for check in self.checks]
+        plan = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return json.dumps({**plan, "checks": checks, "fields": dict(self.fields)})
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """Return the plan that :meth:`to_json` made *text* of."""
         data = json.loads(text)
-        checks = tuple(PlannedCheck(**check) for check in data["checks"])
-        return cls(**{**data, "checks": checks, "turned_off": tuple(data["turned_off"])})
+        checks = tuple(PlannedCheck(*check) for check in data["checks"])
+        lists = {name: tuple(data[name]) for name in ("turned_off", "companions")}
+        return cls(**{**data, **lists, "checks": checks})
+
+    def with_others(self, others: Sequence[Plan], name: str | None = None) -> Plan:
+        """Return one plan for this document and *others*, which speaks of this one.
+
+        :param name: what people call it; None: as this one.
+        """
+        return replace(
+            self,
+            shown=name or self.shown,
+            checks=tuple(check for plan in (self, *others) for check in plan.checks),
+            turned_off=tuple(check_id for plan in (self, *others) for check_id in plan.turned_off),
+            companions=tuple(plan.path for plan in others),
+        )
+
+
+_PLANNED = tuple(entry.name for entry in fields(PlannedCheck))
 
 
 @dataclass
@@ -82,7 +104,7 @@ class Ledger:
     conflicts: set[str] = field(default_factory=set)
 
     def add_plan(self, plan: Plan) -> None:
-        """Take note of a campaign's plan; a second one from another worker must be the same."""
+        """Take note of a document's plan; a second one from another worker must be the same."""
         known = self.plans.setdefault(plan.path, plan)
         if known != plan:
             self.conflicts.add(plan.path)
@@ -135,17 +157,20 @@ class Readiness:
         )
 
 
-def judge(ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | None) -> Readiness:
-    """Return what *ledger* says about the campaign of *plan*.
+def judge(
+    ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | None, brief: bool = False
+) -> Readiness:
+    """Return what *ledger* says about the documents of *plan*.
 
     :param seconds: how long the session took.
     :param interruption: why the session did not come to its end, None where it did.
+    :param brief: nothing will be written: of the checks only those are listed that say no.
     """
     results = [(check, ledger.results.get(check.key)) for check in plan.checks]
     unevaluated = tuple(
         check.label for check, result in results if result is None and check.severity == "blocking"
     )
-    if plan.path in ledger.conflicts:
+    if not ledger.conflicts.isdisjoint((plan.path, *plan.companions)):
         interruption = "the file or its checks changed while it was looked at"
     evaluated = [(check, result) for check, result in results if result is not None]
     failed = [(check, result) for check, result in evaluated if result["outcome"] == "failed"]
@@ -155,7 +180,7 @@ def judge(ledger: Ledger, plan: Plan, *, seconds: float, interruption: str | Non
     return Readiness(
         plan=plan,
         status=status,
-        artifact=_artifact(plan, status, evaluated, failed, changes, seconds),
+        artifact=_artifact(plan, status, evaluated, failed, changes, seconds, brief=brief),
         unevaluated=unevaluated,
         changes=changes,
         interruption=interruption,
@@ -172,6 +197,8 @@ def _artifact(
     failed: _Evaluated,
     changes: Sequence[str],
     seconds: float,
+    *,
+    brief: bool,
 ) -> dict[str, Any]:
     def count(word: str) -> int:
         return sum(result["outcome"] == word for _, result in evaluated)
@@ -185,10 +212,7 @@ def _artifact(
     return {
         "schema_version": SCHEMA_VERSION,
         "status": status,
-        "campaign_id": plan.campaign_id,
-        "campaign_identity_hash": plan.campaign_identity_hash,
-        "runtime_config_hash": plan.runtime_config_hash,
-        "identity": dict(plan.identity),
+        **plan.fields,
         "emitted_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "preflight_duration_seconds": round(seconds, 3),
         "checks_summary": {"total": sum(counts.values()), **counts},
@@ -207,6 +231,7 @@ def _artifact(
             {
                 "id": check.check_id,
                 "subject": check.subject,
+                "document": check.document,
                 "category": result["group"],
                 "severity": result["severity"],
                 "outcome": result["outcome"],
@@ -216,6 +241,7 @@ def _artifact(
                 "seconds": result["seconds"],
             }
             for check, result in evaluated
+            if not brief or result["outcome"] in {"failed", "warning"}
         ],
     }
 

@@ -103,6 +103,7 @@ class Check:
     :param remediation: what to do when it fails.
     :param when: tells of a document whether the check is asked of it at all; None: always.
     :param online: it is asked with ``--metaopt-online`` only.
+    :param setting: the ini key that it needs: where that has no value, the check is not asked.
     :param function: the function that asserts.
     :param scope: the folder whose documents it applies to; None: all.
     """
@@ -116,6 +117,7 @@ class Check:
     remediation: str
     when: Callable[[Any], bool] | None
     online: bool
+    setting: str | None
     function: Callable[..., object]
     scope: Path | None = None
 
@@ -145,6 +147,7 @@ def check(
     remediation: str = "",
     when: Callable[[Any], bool] | None = None,
     online: bool = False,
+    setting: str | None = None,
 ) -> Callable[[_Function], _Function]:
     """Declare a check: the function below takes fixtures and asserts.
 
@@ -165,12 +168,13 @@ def check(
         it is asked is told with :func:`not_applicable` instead.
     :param online: collect it with ``--metaopt-online`` only, since it asks a service outside; where its facts
         can't be had, that does not block.
+    :param setting: an ini key; where it has no value, the check is not collected.
     :raises pytest.UsageError: one of these is not as said, or the function can't be a check.
     """
 
     def declare(function: _Function) -> _Function:
         declared = Check(
-            check_id, group, document, each, severity, bootstrap, remediation, when, online, function
+            check_id, group, document, each, severity, bootstrap, remediation, when, online, setting, function
         )
         _validate(declared)
         function.__globals__.setdefault(_DECLARED, []).append(declared)
@@ -240,8 +244,10 @@ class Catalog:
         advisory: Iterable[str] = (),
         blocking: Iterable[str] = (),
         online: bool = False,
+        ini: Callable[[str], Any] | None = None,
     ) -> None:
         self._online = online
+        self._ini = ini
         self._advisory = frozenset(advisory)
         self._blocking = frozenset(blocking)
         self._checks: list[Check] = []
@@ -268,8 +274,18 @@ class Catalog:
         return {
             check_id: declared
             for check_id, declared in chosen.items()
-            if declared.when is None or declared.when(document)
+            if self._is_set(declared) and (declared.when is None or declared.when(document))
         }
+
+    def _is_set(self, declared: Check) -> bool:
+        if declared.setting is None or self._ini is None:
+            return True
+        try:
+            return bool(self._ini(declared.setting))
+        except ValueError:
+            raise pytest.UsageError(
+                f"check {declared.id} at {declared.source}: there is no ini key {declared.setting!r}"
+            ) from None
 
     def unknown_ids(self) -> list[tuple[str, str]]:
         """Return a (setting, id) pair for each id that the settings name and no check has."""

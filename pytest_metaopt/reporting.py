@@ -10,7 +10,7 @@ import pytest
 from . import compat
 from .compat import Skipped
 from .evaluation import Failure, Outcome
-from .registry import Finding, NotApplicable
+from .registry import Check, Finding, NotApplicable
 from .secrets import redact, safe
 from .text import one_line, wrapped
 
@@ -88,13 +88,15 @@ def complete(item: CheckItem, report: pytest.TestReport) -> None:
         report.longrepr = (item.parent.name_shown, line, f"Skipped: {summary_line(outcome.failure)}")
     elif outcome.word == "skipped" and report.skipped:
         report.longrepr = (item.parent.name_shown, 1, f"Skipped: {outcome.reason}")
-    report.user_properties = [*_other_properties(report), *_properties(item.check, outcome)]
+    report.user_properties = [*_other_properties(report, item), *_properties(item, outcome)]
     if report.when != "teardown" or report.outcome != "passed":
         report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
 
 
 def clean(item: CheckItem, report: pytest.TestReport) -> None:
     """Cut secrets out of what pytest itself, or a check that broke, put on *report*."""
+    if report.passed and not report.sections:
+        return
     report.sections = [(title, redact(text)) for title, text in report.sections]
     told = report.longrepr
     if isinstance(told, tuple):
@@ -163,25 +165,35 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
         "subject": safe(item.subject.name) if item.subject else None,
         "outcome": outcome.word,
         "message": failure.message if failure else outcome.reason,
-        "remediation": failure.remediation if failure else _remediation(item.check.remediation),
+        "remediation": failure.remediation if failure else _remediation(item.check),
         "line": failure.line if failure else None,
         "bootstrap": item.check.bootstrap,
         "changes": list(outcome.changes),
         "seconds": round(item.seconds, 6),
+        **(item.subject.properties if item.subject else {}),
     }
 
 
-@lru_cache(maxsize=4096)
-def _remediation(text: str) -> str:
-    """Return a check's remediation as it may be told: the same for each of many subjects."""
-    return safe(text)
+def _properties(item: CheckItem, outcome: Outcome) -> list[tuple[str, object]]:
+    remediation = outcome.failure.remediation if outcome.failure else _remediation(item.check)
+    own = _own_properties(item.check, outcome.word, remediation)
+    return [*own, *item.subject.properties.items()] if item.subject else list(own)
 
 
-def _properties(check: Any, outcome: Outcome) -> list[tuple[str, object]]:
-    remediation = outcome.failure.remediation if outcome.failure else _remediation(check.remediation)
-    values = (check.id, check.group, check.severity, outcome.word, remediation, check.bootstrap or "")
-    return list(zip(PROPERTIES, values, strict=True))
+@lru_cache(maxsize=1024)
+def _own_properties(check: Check, word: str, remediation: str) -> tuple[tuple[str, object], ...]:
+    """Return the properties that all subjects of a check share that came out the same."""
+    values = (check.id, check.group, check.severity, word, remediation, check.bootstrap or "")
+    return tuple(zip(PROPERTIES, values, strict=True))
 
 
-def _other_properties(report: pytest.TestReport) -> list[tuple[str, object]]:
-    return [entry for entry in report.user_properties if entry[0] not in PROPERTIES]
+@lru_cache(maxsize=1024)
+def _remediation(check: Check) -> str:
+    return safe(check.remediation)
+
+
+def _other_properties(report: pytest.TestReport, item: CheckItem) -> list[tuple[str, object]]:
+    if not report.user_properties:
+        return []
+    ours = {*PROPERTIES, *item.subject.properties} if item.subject else PROPERTIES
+    return [entry for entry in report.user_properties if entry[0] not in ours]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Generator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +14,6 @@ import pytest
 from . import bootstraps, compat, fixtures, reporting, terminal
 from .collection import CheckItem, DocumentFile, shown
 from .preflight import KEY, Preflight
-from .probes import git, sky, wandb
 from .probes.pool import ASK
 from .settings import read_settings
 
@@ -29,14 +30,17 @@ def start(config: pytest.Config) -> None:
     _require_separate_artifacts(preflight)
     config.stash[KEY] = preflight
     config.stash[ASK] = preflight.facts.ask
-    plugins = [fixtures, bootstraps, git, sky, wandb]
-    if preflight.settings.online:
-        from .probes import vast, wandb_server
-
-        plugins += [vast, wandb_server]
-    for plugin in plugins:
+    for plugin in (fixtures, bootstraps, *_probe_modules(preflight)):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")
+
+
+def _probe_modules(preflight: Preflight) -> list[ModuleType]:
+    names: list[str] = []
+    for kind in preflight.kinds.values():
+        names += kind.probe_modules
+        names += kind.online_probe_modules if preflight.settings.online else ()
+    return [importlib.import_module(name) for name in dict.fromkeys(names)]
 
 
 def _require_assertions() -> None:
@@ -50,7 +54,10 @@ def _require_assertions() -> None:
 def _require_separate_artifacts(preflight: Preflight) -> None:
     writers: dict[str, Path] = {}
     documents = {os.path.realpath(path) for path in preflight.kinds}
-    for path, artifact in preflight.artifacts.items():
+    artifacts = dict(preflight.artifacts)
+    if preflight.common_artifact is not None:
+        artifacts[next(iter(preflight.kinds))] = preflight.common_artifact
+    for path, artifact in artifacts.items():
         if os.path.realpath(artifact) in documents:
             raise pytest.UsageError(
                 f"--metaopt-readiness: {shown(artifact, preflight.config)} is a document; name another file"
@@ -72,11 +79,17 @@ class Hooks:
 
     def pytest_report_header(self) -> list[str]:
         """Say which documents are looked at, and where the verdict will be."""
-        off = "" if self.preflight.settings.bootstrap else " (bootstraps off)"
-        return [
-            f"metaopt: {shown(path, self.config)} -> {shown(artifact, self.config)}{off}"
-            for path, artifact in self.preflight.artifacts.items()
-        ]
+        preflight = self.preflight
+        off = "" if preflight.settings.bootstrap else " (bootstraps off)"
+        lines = []
+        for path, kind in preflight.kinds.items():
+            artifact = preflight.artifacts.get(path, preflight.common_artifact)
+            place = f" -> {shown(artifact, self.config)}" if artifact is not None else ""
+            lines.append(f"metaopt: {shown(path, self.config)}{place}{off if kind.artifact else ''}")
+        host = preflight.host
+        if host is not None:
+            lines.append(f"metaopt: host {host.value or host.failure}")
+        return lines
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -161,8 +174,9 @@ class Hooks:
         if self.preflight.malformed and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             # pytest-xdist ends with 1 where pytest ends with 2.
             session.exitstatus = pytest.ExitCode.INTERRUPTED
-        for verdict in verdicts:
-            name = "readiness" if len(verdicts) == 1 else f"readiness:{verdict.readiness.plan.shown}"
+        written = [verdict for verdict in verdicts if verdict.path is not None]
+        for verdict in written:
+            name = "readiness" if len(written) == 1 else f"readiness:{verdict.readiness.plan.shown}"
             compat.add_suite_property(self.config, name, verdict.status)
         return (yield)
 
@@ -193,9 +207,12 @@ class Hooks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
-        """Add the readiness at top level, and leave no secret in what was logged (pytest-json-report)."""
+        """Add the readiness at top level, and leave no secret in what was captured (pytest-json-report)."""
         reporting.clean_captured(json_report)
-        found = [verdict.to_json() for verdict in self.preflight.verdicts]
+        host = self.preflight.host
+        if host is not None:
+            json_report["host"] = host.value.to_json() if host.value is not None else None
+        found = [verdict.to_json() for verdict in self.preflight.verdicts if verdict.path is not None]
         if len(found) == 1:
             json_report["readiness"] = found[0]
         elif found:

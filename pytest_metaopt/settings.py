@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,29 +18,38 @@ DEFAULT_TIMEOUT = 60.0
 
 _LONGEST_TIMEOUT = 3600
 
+AUTO = "auto"
+"""What ``--metaopt-manifest`` takes instead of a path, to look in the usual places."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """What the command line and the ini file say, with every path absolute.
 
-    :param campaigns: the files named by ``--metaopt-campaign``.
+    :param named: the files named by option, and the kind of document that each is.
     :param paths: the files named as plain paths or by node id.
     :param root: ``--metaopt-root``; None: found for each campaign.
     :param readiness: ``--metaopt-readiness``; None: the place in the project root.
     :param bootstrap: whether bootstraps may run.
     :param timeout: the seconds that each fact from outside may take.
     :param online: whether services are asked if they accept the credentials.
+    :param models: the ini key ``metaopt_models``.
+    :param model_registry: the ini key ``metaopt_model_registry``; empty: not given.
+    :param trainer: the ini key ``metaopt_trainer``; empty: not given.
     :param advisory: ids demoted to advisory.
     :param blocking: ids promoted to blocking.
     """
 
-    campaigns: tuple[Path, ...]
+    named: Mapping[Path, str]
     paths: tuple[Path, ...]
     root: Path | None
     readiness: Path | None
     bootstrap: bool
     timeout: float
     online: bool
+    models: tuple[str, ...]
+    model_registry: str
+    trainer: str
     advisory: frozenset[str]
     blocking: frozenset[str]
 
@@ -59,22 +70,43 @@ def read_settings(config: pytest.Config) -> Settings:
         raise pytest.UsageError(
             f"metaopt_advisory and metaopt_blocking both name {', '.join(both)}; keep each in one of them"
         )
+    models, model_registry = _words(config, "metaopt_models"), config.getini("metaopt_model_registry").strip()
+    if models and model_registry:
+        raise pytest.UsageError("metaopt_models and metaopt_model_registry are both given; keep one of them")
     return Settings(
-        campaigns=named_campaigns(config.option.metaopt_campaign, base),
+        named=named_documents(config.option, base),
         paths=tuple(dict.fromkeys(path for arg in config.args if (path := _absolute(base, file_part(arg))))),
         root=root,
         readiness=_absolute(base, config.option.metaopt_readiness),
         bootstrap=not config.option.metaopt_no_bootstrap,
         timeout=_seconds(config.option.metaopt_timeout),
         online=config.option.metaopt_online,
+        models=models,
+        model_registry=model_registry,
+        trainer=config.getini("metaopt_trainer").strip(),
         advisory=advisory,
         blocking=blocking,
     )
 
 
-def named_campaigns(values: list[str], base: Path) -> tuple[Path, ...]:
-    """Return the values of ``--metaopt-campaign`` as absolute paths, each once."""
-    return tuple(dict.fromkeys(path for value in values if (path := _absolute(base, value))))
+def named_documents(option: argparse.Namespace, base: Path) -> dict[Path, str]:
+    """Return the files named by option as absolute paths, and the kind of document that each is."""
+    found = {path: "campaign" for value in option.metaopt_campaign if (path := _absolute(base, value))}
+    for value in option.metaopt_manifest:
+        path = auto_manifest(option, base)[0] if value == AUTO else _absolute(base, value)
+        if path is not None:
+            found.setdefault(path, "manifest")
+    return found
+
+
+def auto_manifest(option: argparse.Namespace, base: Path) -> tuple[Path | None, list[Path]]:
+    """Return the training manifest that ``--metaopt-manifest auto`` finds, and where it is looked for."""
+    from .documents.manifest import looked_up
+    from .roots import project_root
+
+    given = _absolute(base, option.metaopt_root)
+    places = looked_up(project_root(base / "any", given))
+    return next((place for place in places if os.path.lexists(place)), None), places
 
 
 def _seconds(value: str | None) -> float:
@@ -92,7 +124,11 @@ def _seconds(value: str | None) -> float:
 
 
 def _ids(config: pytest.Config, name: str) -> frozenset[str]:
-    return frozenset(part for value in config.getini(name) for part in value.split(",") if part)
+    return frozenset(_words(config, name))
+
+
+def _words(config: pytest.Config, name: str) -> tuple[str, ...]:
+    return tuple(part for value in config.getini(name) for part in value.split(",") if part)
 
 
 def _absolute(base: Path, value: str | None) -> Path | None:

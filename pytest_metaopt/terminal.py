@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .preflight import Preflight, Verdict
 
 _COLOURS = {"READY": "green", "FAILED": "red", "INCOMPLETE": "yellow"}
+_MOST_LISTED = 100
 _COUNTED = ("passed", "bootstrapped", "warnings", "failed")
 _SHOWN = {"warnings": "advisory"}
 
@@ -71,9 +72,9 @@ class _Page:
         _headline(self.reporter, verdict)
         readiness = verdict.readiness
         checks = readiness.artifact["checks"]
-        self._findings(verdict, "to do:", [check for check in checks if check["outcome"] == "failed"])
+        self._findings("to do:", [check for check in checks if check["outcome"] == "failed"])
         advice = [check for check in checks if check["outcome"] == "warning"]
-        self._findings(verdict, "advisory (does not block):", advice)
+        self._findings("advisory (does not block):", advice)
         if readiness.changes:
             self.reporter.write_line("")
             self.reporter.write_line("bootstraps changed:", bold=True)
@@ -84,23 +85,28 @@ class _Page:
             self.paragraph(f"turned off by the project: {', '.join(readiness.plan.turned_off)}", rest="  ")
         self._artifact(verdict)
 
-    def _findings(self, verdict: Verdict, title: str, checks: list[dict[str, Any]]) -> None:
+    def _findings(self, title: str, checks: list[dict[str, Any]]) -> None:
         if not checks:
             return
         self.reporter.write_line("")
         self.reporter.write_line(title, bold=True)
-        for number, check in enumerate(checks, start=1):
+        for number, check in enumerate(checks[:_MOST_LISTED], start=1):
             label = f"{check['id']}-{check['subject']}" if check["subject"] else check["id"]
-            place = f" ({verdict.readiness.plan.shown}:{check['line']})" if check["line"] else ""
+            place = f" ({check['document']}:{check['line']})" if check["line"] else ""
             first, *rest = (check["message"] or "").splitlines() or [""]
             self.paragraph(f"{label}: {first}{place}", first=f"{number:>3}. ", rest="     ")
             for line in rest:
                 self.paragraph(line, first="     ", rest="     ")
             if check["remediation"]:
                 self.paragraph(check["remediation"], first="     -> ", rest="        ")
+        if len(checks) > _MOST_LISTED:
+            self.paragraph(f"and {len(checks) - _MOST_LISTED} more", first="     ")
 
     def _artifact(self, verdict: Verdict) -> None:
-        if verdict.written:
+        if verdict.path is None:
+            if verdict.status == "INCOMPLETE":
+                self.paragraph(f"this was not a full look: {verdict.readiness.why_incomplete}.")
+        elif verdict.written:
             self.reporter.write_line(f"artifact: {verdict.place}")
         elif verdict.status == "INCOMPLETE":
             previous = verdict.previous()

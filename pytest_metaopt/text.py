@@ -6,6 +6,8 @@ import difflib
 import textwrap
 from collections.abc import Iterable, Sequence
 
+_LONGEST_COMPARED = 200
+
 
 def printable(text: str) -> str:
     r"""Return *text* with every character escaped that a terminal or a UTF-8 file can't take.
@@ -29,7 +31,9 @@ def one_line(text: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the member of *known* that *name* is most likely a typo of, or None."""
-    candidates = list(known)
+    if len(name) > _LONGEST_COMPARED:
+        return None
+    candidates = [candidate for candidate in known if len(candidate) <= _LONGEST_COMPARED]
     lowered = {candidate.lower(): candidate for candidate in candidates}
     if name.lower() in lowered:
         return lowered[name.lower()]

@@ -23,6 +23,8 @@ from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project, make_empty_reposito
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 STATE = ".ml-metaopt"
 ARTIFACT = f"{STATE}/preflight-readiness.json"
 DIRECTORIES = (

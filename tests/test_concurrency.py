@@ -27,6 +27,8 @@ from tests.scale import times
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
+pytestmark = pytest.mark.usefixtures("repo_checks_only")
+
 PATIENCE = 300.0
 """Seconds after which a process that should have ended, or told something, is given up."""
 

@@ -77,3 +77,24 @@ def test_ci_gate_leaves_reports_for_a_dashboard(example: Project) -> None:
         "repo[R7]",
         "campaign[project]",
     ]
+
+
+@pytest.mark.parametrize("example", ["training_manifest"], indirect=True)
+def test_training_manifest_is_asked_of_the_training_code(example: Project) -> None:
+    done = run(example, "-v")
+    assert done.returncode == 0, done.stdout
+    items = {
+        line.split()[0].split("::")[1]: line.split()[1] for line in done.stdout.splitlines() if "::" in line
+    }
+    assert len(items) == 4 + 6 * 2
+    assert {word for item, word in items.items() if "fits_host" not in item} == {"PASSED"}
+    assert items["job[fits_host-gru-oracle]"] in {"PASSED", "ADVISORY"}
+    manifest = example.path / "training_manifest.toml"
+    manifest.write_text(
+        manifest.read_text().replace("epochs = 40", "epoch = 40").replace('model = "knn"', 'model = "mlp"')
+    )
+    done = run(example)
+    assert done.returncode == 1
+    flat = " ".join(done.stdout.split())
+    assert "hyper.epoch is unknown to fleet.train:build_parser; did you mean 'epochs'?" in flat
+    assert "the model mlp is not in the registry fleet.models:REGISTRY, which is behind the manifest" in flat

@@ -452,7 +452,8 @@ def a_plan(severities: list[str], path: str = "/p/c.yaml") -> Plan:
         PlannedCheck(f"c.yaml::g[C{index}]", f"C{index}", severity)
         for index, severity in enumerate(severities)
     )
-    return Plan(path, "c.yaml", "demo", "sha256:1", "sha256:2", checks)
+    fields = {"campaign_id": "demo", "campaign_identity_hash": "sha256:1", "runtime_config_hash": "sha256:2"}
+    return Plan(path, "c.yaml", checks, fields)
 
 
 def a_result(check: PlannedCheck, outcome: str, number: int) -> dict[str, Any]:
@@ -540,7 +541,7 @@ def test_workers_that_saw_different_campaigns_are_never_ready(
     plan, results, _ = session
     ledger = Ledger()
     ledger.add_plan(plan)
-    ledger.add_plan(replace(plan, campaign_identity_hash="sha256:3"))
+    ledger.add_plan(replace(plan, fields={**plan.fields, "campaign_identity_hash": "sha256:3"}))
     for payload in results:
         ledger.add_result(payload)
     assert judge(ledger, plan, seconds=0, interruption=None).status != "READY"

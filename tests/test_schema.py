@@ -1,4 +1,4 @@
-"""``metaopt-preflight schema campaign``: what editors and check-jsonschema read says what the checks say."""
+"""``metaopt-preflight schema``: what editors and check-jsonschema read says what the checks say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from hypothesis import assume, given, settings
 from pytest_metaopt.documents.campaign import NAMES, json_schema
 from tests import readme, reference
 from tests.conftest import CAMPAIGN, Project
+from tests.manifests import SAMPLE, mixed
 from tests.strategies import Tree, nearly_valid_campaigns, valid_campaigns
+from tests.test_manifest import WRONG
 
 needs_jsonschema = pytest.mark.skipif(
     importlib.util.find_spec("check_jsonschema") is None, reason="check-jsonschema is not installed"
@@ -129,3 +131,30 @@ def test_readme_shows_the_modeline_for_editors() -> None:
     text = readme.README.read_text()
     assert "metaopt-preflight schema campaign > campaign.schema.json\n" in text
     assert "\n# yaml-language-server: $schema=campaign.schema.json\n" in text
+
+
+# -- the training manifest -------------------------------------------------------------------------
+
+
+@needs_jsonschema
+def test_check_jsonschema_accepts_good_manifests_and_rejects_wrong_ones(project: Project) -> None:
+    done = project.command("schema", "manifest")
+    assert (done.returncode, done.stderr) == (0, "")
+    schema = project.write("manifest.schema.json", done.stdout)
+    good = [project.write("sample.toml", SAMPLE), project.write("mixed.toml", mixed())]
+    assert check_jsonschema(schema, *good).returncode == 0
+    wrong = [
+        project.write(f"{name}.toml", text) for name, (text, _) in WRONG.items() if name not in NOT_IN_JSON
+    ]
+    done = check_jsonschema(schema, *wrong)
+    assert done.returncode == 1
+    assert [path.name for path in wrong if f"{path.name}::" not in done.stdout] == []
+    command = [sys.executable, "-m", "check_jsonschema", "--check-metaschema", str(schema)]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    job = json.loads(schema.read_text())["properties"]["jobs"]["items"]
+    assert job["properties"]["min_ram_gib"]["default"] == 4.0
+    assert all(field["description"] for field in job["properties"].values())
+
+
+NOT_IN_JSON = {"hyper_date", "second_job", "defaults_type"}
+"""What no JSON Schema says no to: what JSON can't hold, and 1.0, which to it is an integer."""

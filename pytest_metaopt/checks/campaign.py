@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from .. import Finding, check, fail, not_applicable
+from .. import check, fail, not_applicable
 from ..documents import accelerator
-from ..documents.campaign import KNOWN_KEYS, NAMES, SECTIONS, Campaign
+from ..documents.campaign import COMPANIONS, KNOWN_KEYS, NAMES, SECTIONS, Campaign
 from ..documents.document import KeyPath, Position, dotted
+from ..documents.kinds import COMPANIONS as KINDS
+from ..documents.loading import file_problem
 from ..documents.shapes import LONGEST_NAME, Problem
-from ..text import did_you_mean
+from ..text import described, did_you_mean
+from .problems import MOST_TOLD, fail_with, finding, tell
 
 _SECTIONS = {section.name: section for section in SECTIONS}
-_MOST_TOLD = 50
-
-
-def _fail(campaign: Campaign, problems: Sequence[Problem]) -> None:
-    """Fail with all of *problems*, each with its place, in the order of the file."""
-    placed = [(campaign.position(problem.keys), problem.message) for problem in problems]
-    placed.sort(key=lambda place: place[0] or (0, 0))
-    _tell([_finding(message, position) for position, message in placed])
-
-
-def _tell(findings: Sequence[Finding], count: int | None = None) -> None:
-    """Fail with *findings*; of a hostile file's thousands only the first are told.
-
-    :param count: how many there are, where *findings* are not all of them.
-    """
-    count = len(findings) if count is None else count
-    told = list(findings[:_MOST_TOLD])
-    if count > _MOST_TOLD:
-        told.append(Finding(f"and {count - _MOST_TOLD} more of the kind"))
-    if told:
-        fail(told)
-
-
-def _finding(message: str, position: Position | None) -> Finding:
-    return Finding(message, *position) if position else Finding(message)
 
 
 def _holds(campaign: Campaign, name: str) -> None:
-    _fail(campaign, list(_SECTIONS[name].problems(campaign.data, siblings=NAMES)))
+    fail_with(campaign, list(_SECTIONS[name].problems(campaign.data, siblings=NAMES)))
 
 
 def _section(name: str) -> Callable[[Callable[[Campaign], None]], Callable[[Campaign], None]]:
@@ -100,14 +78,43 @@ def top_level_keys_are_known(campaign: Campaign) -> None:
     """Every top-level key is one that the orchestrator knows."""
     unknown = [key for key in campaign.data if key not in KNOWN_KEYS]
     findings = [
-        _finding(f"the top-level key {dotted((key,))} is not known{_near(key)}", campaign.position((key,)))
-        for key in unknown[:_MOST_TOLD]
+        finding(f"the top-level key {dotted((key,))} is not known{_near(key)}", campaign.position((key,)))
+        for key in unknown[:MOST_TOLD]
     ]
-    _tell(findings, len(unknown))
+    tell(findings, len(unknown))
 
 
 def _near(key: object) -> str:
     return did_you_mean(key, KNOWN_KEYS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+
+
+@check(
+    "companions",
+    group="campaign",
+    when=lambda campaign: COMPANIONS in campaign.data,
+    remediation="Name each companion under preflight as KIND: PATH, relative to the campaign file;"
+    f" kinds: {', '.join(KINDS)}.",
+)
+def companions_are_there(campaign: Campaign) -> None:
+    """Every companion under preflight is of a known kind and a file that is there."""
+    block = campaign.data.get(COMPANIONS)
+    if COMPANIONS not in campaign.data:
+        not_applicable("the campaign names no companions")
+    if not isinstance(block, Mapping):
+        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", line=campaign.line((COMPANIONS,)))
+    problems = []
+    for key, value in block.items():
+        keys = (COMPANIONS, key)
+        if key not in KINDS:
+            hint = did_you_mean(key, KINDS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+            problems.append(Problem(keys, f"{dotted(keys)} is no known kind of companion{hint}"))
+        elif key not in campaign.companions:
+            problems.append(
+                Problem(keys, f"{dotted(keys)} is {described(value)}; wanted: the path of a file")
+            )
+        elif (problem := file_problem(campaign.companions[key])) is not None:
+            problems.append(Problem(keys, f"{dotted(keys)}: {campaign.companions[key].name}: {problem}"))
+    fail_with(campaign, problems)
 
 
 @check(
@@ -122,9 +129,9 @@ def keys_are_given_once(campaign: Campaign) -> None:
     places: dict[Position, KeyPath] = {}
     for keys, position in campaign.duplicates.items():
         places.setdefault(position, keys)
-    _tell(
+    tell(
         [
-            _finding(f"{dotted(keys)} is given more than once; this one counts", place)
+            finding(f"{dotted(keys)} is given more than once; this one counts", place)
             for place, keys in sorted(places.items())
         ]
     )
@@ -142,7 +149,7 @@ def accelerator_is_readable(campaign: Campaign) -> None:
     value = campaign.get(keys)
     if value is None:
         not_applicable("compute.accelerator is not given")
-    _fail(
+    fail_with(
         campaign,
         [
             Problem((*keys, *inner), f"{dotted((*keys, *inner))} {told}")
@@ -208,4 +215,4 @@ def direction_fits_the_metric(campaign: Campaign) -> None:
         return
     word, wanted = better
     told = f"objective.direction is {direction}, but what is called {word!r} is usually one to {wanted}"
-    _fail(campaign, [Problem(("objective", "direction"), told)])
+    fail_with(campaign, [Problem(("objective", "direction"), told)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,8 +90,10 @@ SECTIONS = (
 """What the orchestrator requires (campaign contract, "What LOAD_CAMPAIGN refuses")."""
 
 NAMES = tuple(section.name for section in SECTIONS)
-KNOWN_KEYS = (*NAMES, "campaign_name")
-"""The top-level keys that mean something: the sections, and the flat name of old campaigns."""
+COMPANIONS = "preflight"
+"""The top-level key under which a campaign names its companions: ``training_manifest: PATH``."""
+KNOWN_KEYS = (*NAMES, "campaign_name", COMPANIONS)
+"""The top-level keys that mean something: the sections, the flat name of old campaigns, the companions."""
 
 _SECTION_LINE = re.compile(rf"^({'|'.join(NAMES)})\s*:", re.MULTILINE)
 
@@ -106,6 +109,26 @@ class Campaign(Document):
     identity_hash: str
     runtime_hash: str
     identity: Mapping[str, str]
+
+    @property
+    def readiness_fields(self) -> Mapping[str, Any]:  # noqa: D102 - as in Document, here and below
+        return {
+            "campaign_id": self.id,
+            "campaign_identity_hash": self.identity_hash,
+            "runtime_config_hash": self.runtime_hash,
+            "identity": dict(self.identity),
+        }
+
+    @property
+    def companions(self) -> Mapping[str, Path]:  # noqa: D102
+        named = self.data.get(COMPANIONS)
+        if not isinstance(named, Mapping):
+            return {}
+        return {
+            key: Path(os.path.normpath(self.path.parent / value))
+            for key, value in named.items()
+            if isinstance(key, str) and isinstance(value, str) and value.strip() and "\0" not in value
+        }
 
 
 def load_campaign(path: Path) -> Campaign:

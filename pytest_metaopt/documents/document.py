@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from ..secrets import safe
@@ -15,6 +16,12 @@ KeyPath: TypeAlias = tuple[Any, ...]
 
 _SHOWN_BITS = 128
 _SHOWN_CHARACTERS = 60
+
+
+NO_READINESS_FIELDS: Mapping[str, Any] = MappingProxyType(
+    {"campaign_id": None, "campaign_identity_hash": None, "runtime_config_hash": None, "identity": None}
+)
+"""What a readiness artifact says of the campaign where there is none."""
 
 
 class Position(NamedTuple):
@@ -57,6 +64,16 @@ class Document:
     data: Mapping[Any, Any]
     positions: Mapping[KeyPath, Position]
     duplicates: Mapping[KeyPath, Position] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def readiness_fields(self) -> Mapping[str, Any]:
+        """What a readiness artifact says of the document itself."""
+        return NO_READINESS_FIELDS
+
+    @property
+    def companions(self) -> Mapping[str, Path]:
+        """The files that the document names as its companions, by their key: what they fail, it fails."""
+        return {}
 
     def get(self, dotted: str | Sequence[Any], default: Any = None) -> Any:
         """Return the value at ``"section.key"``, or *default*.

@@ -8,17 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from .campaign import json_schema, load_campaign, looks_like_campaign
-from .document import Document, DocumentError
+from .document import Document
+from .manifest import Manifest, load_manifest, looks_like_manifest
+from .manifest import json_schema as manifest_schema
 
 _HEAD_CHARACTERS = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The part of a document that a check is asked about: ``name`` for people, ``value`` for the check."""
+    """The part of a document that a check is asked about.
+
+    :param name: for people, and for node ids: no two parts of a document have the same.
+    :param value: for the check.
+    :param properties: what reports tell of it beside its name.
+    """
 
     name: str
     value: Any
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,13 @@ class Kind:
     :param load: parses a file; raises :class:`~pytest_metaopt.documents.document.DocumentError`.
     :param recognises: tells, from the path and the beginning of the text, whether a file that was
         named without saying its kind is of this one.
+    :param artifact: whether there is a readiness artifact for each of its documents; else for a document with
+        others only.
+    :param asks_host: whether what this host has matters to it, so that reports tell.
+    :param companion: the key by which a campaign names one as a companion; None: it can't.
     :param check_modules: the modules of the built-in checks.
+    :param probe_modules: the modules of the probes that these take.
+    :param online_probe_modules: those that only ``--metaopt-online`` needs.
     :param json_schema: returns its JSON Schema, for editors.
     :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
     """
@@ -41,7 +55,20 @@ class Kind:
     recognises: Callable[[Path, str], bool]
     check_modules: tuple[str, ...]
     json_schema: Callable[[], dict[str, Any]]
+    artifact: bool = False
+    asks_host: bool = False
+    companion: str | None = None
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
+    probe_modules: tuple[str, ...] = ()
+    online_probe_modules: tuple[str, ...] = ()
+
+
+def jobs(manifest: Manifest) -> Sequence[Subject]:
+    """Return the jobs of a training manifest."""
+    return [
+        Subject(job.label, job, {"job_id": job.job_id} if job.job_id is not None else {})
+        for job in manifest.jobs
+    ]
 
 
 KINDS: Mapping[str, Kind] = {
@@ -59,9 +86,41 @@ KINDS: Mapping[str, Kind] = {
                 "pytest_metaopt.checks.online",
             ),
             json_schema=json_schema,
+            artifact=True,
+            probe_modules=(
+                "pytest_metaopt.probes.git",
+                "pytest_metaopt.probes.sky",
+                "pytest_metaopt.probes.wandb",
+            ),
+            online_probe_modules=("pytest_metaopt.probes.vast", "pytest_metaopt.probes.wandb_server"),
+        ),
+        Kind(
+            name="manifest",
+            suffixes=(".toml",),
+            load=load_manifest,
+            recognises=looks_like_manifest,
+            check_modules=("pytest_metaopt.checks.manifest", "pytest_metaopt.checks.job"),
+            json_schema=manifest_schema,
+            asks_host=True,
+            companion="training_manifest",
+            subjects={"job": jobs},
+            probe_modules=("pytest_metaopt.probes.host", "pytest_metaopt.probes.training_code"),
         ),
     )
 }
+
+
+COMPANIONS: Mapping[str, Kind] = {kind.companion: kind for kind in KINDS.values() if kind.companion}
+"""The kinds that a document may name as its companions, by the key."""
+
+
+def companions(document: Document) -> dict[Path, Kind]:
+    """Return the companions that *document* names and that are of a kind that there is."""
+    return {
+        path: COMPANIONS[key]
+        for key, path in document.companions.items()
+        if key in COMPANIONS and path != document.path
+    }
 
 
 def recognised_kind(path: Path) -> Kind | None:
@@ -75,6 +134,3 @@ def recognised_kind(path: Path) -> Kind | None:
     except OSError:
         head = ""  # its name may still tell; the loader then says why it can't be read
     return next((kind for kind in candidates if kind.recognises(path, head)), None)
-
-
-__all__ = ["KINDS", "Document", "DocumentError", "Kind", "Subject", "recognised_kind"]

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ..text import described, did_you_mean, enumeration, nearest
@@ -35,6 +36,7 @@ DEFINITIONS: dict[str, Any] = {
 
 _SHOWN_DIGITS = 15
 _MOST_COMPARED = 1000
+_MOST_UNKNOWN = 50
 LONGEST_NAME = 40
 _PLACEHOLDER = "is a placeholder; put the real value there"
 
@@ -115,6 +117,92 @@ class Text(Shape):
         return {"type": "string", "pattern": r"\S", "not": {"$ref": "#/$defs/placeholder"}}
 
 
+@dataclass(frozen=True)
+class Words(Shape):
+    """A string that is not blank; it may look like a placeholder."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return "a string that is not blank"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, str) and bool(value.strip())
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": "string", "pattern": r"\S"}
+
+
+@dataclass(frozen=True)
+class AnyText(Shape):
+    """A string, which may be empty."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return "a string"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, str)
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": "string"}
+
+
+@dataclass(frozen=True)
+class TextList(Shape):
+    """A list of strings, none of them blank; it may be empty."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return "a list of strings"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, tuple | list) and all(
+            isinstance(item, str) and bool(item.strip()) for item in value
+        )
+
+    def found(self, value: object) -> str:  # noqa: D102
+        if not isinstance(value, tuple | list):
+            return described(value)
+        return next(
+            f"a list with {described(item)} in it"
+            for item in value
+            if not isinstance(item, str) or not item.strip()
+        )
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
+
+
+@dataclass(frozen=True)
+class Flag(Shape):
+    """true or false."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return "true or false"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, bool)
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class FreeTable(Shape):
+    """A table with whatever is in it."""
+
+    @property
+    def wanted(self) -> str:  # noqa: D102
+        return "a table"
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, Mapping)
+
+    def json_schema(self) -> dict[str, Any]:  # noqa: D102
+        return {"type": "object"}
+
+
 class _Numeric(Shape):
     def found(self, value: object) -> str:
         if isinstance(value, str) and _reads_as_number(value):
@@ -130,49 +218,73 @@ class _Numeric(Shape):
 
 @dataclass(frozen=True)
 class Integer(_Numeric):
-    """An integer of at least ``least`` and, where given, at most ``most``; a boolean is none."""
+    """An integer, where given of at least ``least`` and at most ``most``; a boolean is none."""
 
-    least: int
+    least: int | None = None
     most: int | None = None
 
     @property
     def wanted(self) -> str:  # noqa: D102
+        if self.least is None:
+            return "an integer" if self.most is None else f"an integer, {self.most} or less"
         if self.most is None:
             return f"an integer, {self.least} or more"
+        if self.least == self.most:
+            return str(self.least)
         return f"an integer from {self.least} to {self.most}"
 
     def accepts(self, value: object) -> bool:  # noqa: D102
         if isinstance(value, bool) or not isinstance(value, int):
             return False
-        return value >= self.least and (self.most is None or value <= self.most)
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     def json_schema(self) -> dict[str, Any]:  # noqa: D102
-        schema: dict[str, Any] = {"type": "integer", "minimum": self.least}
-        return schema if self.most is None else {**schema, "maximum": self.most}
+        if self.least is not None and self.least == self.most:
+            return {"type": "integer", "const": self.least}
+        bounds = {"minimum": self.least, "maximum": self.most}
+        return {"type": "integer", **{name: bound for name, bound in bounds.items() if bound is not None}}
 
 
 @dataclass(frozen=True)
 class Number(_Numeric):
-    """A finite number greater than ``above`` and, where given, at most ``most``; a boolean is none."""
+    """A finite number; a boolean is none.
 
-    above: float
+    :param above: it is greater than this.
+    :param least: it is at least this.
+    :param most: it is at most this.
+    """
+
+    above: float | None = None
+    least: float | None = None
     most: float | None = None
 
     @property
     def wanted(self) -> str:  # noqa: D102
-        limit = f"a number above {self.above:g}"
-        return limit if self.most is None else f"{limit}, at most {self.most:g}"
+        if self.above is None and self.least is not None and self.most is not None:
+            return f"a number from {self.least:.12g} to {self.most:.12g}"
+        limits = []
+        if self.above is not None:
+            limits.append(f" above {self.above:g}")
+        if self.least is not None:
+            limits.append(f" of at least {self.least:g}")
+        if self.most is not None:
+            limits.append(f"{',' if limits else ' of'} at most {self.most:g}")
+        return f"a number{''.join(limits)}"
 
     def accepts(self, value: object) -> bool:  # noqa: D102
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if isinstance(value, float) and not math.isfinite(value):
             return False
-        return value > self.above and (self.most is None or value <= self.most)
+        return (
+            (self.above is None or value > self.above)
+            and (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+        )
 
     def json_schema(self) -> dict[str, Any]:  # noqa: D102
-        schema: dict[str, Any] = {"type": "number", "exclusiveMinimum": self.above}
-        return schema if self.most is None else {**schema, "maximum": self.most}
+        bounds = {"exclusiveMinimum": self.above, "minimum": self.least, "maximum": self.most}
+        return {"type": "number", **{name: bound for name, bound in bounds.items() if bound is not None}}
 
 
 @dataclass(frozen=True)
@@ -200,12 +312,21 @@ class Choice(Shape):
 
 @dataclass(frozen=True)
 class Field:
-    """An entry of a section."""
+    """An entry of a section or table.
+
+    :param default: what counts where it is not given; None: nothing that could be said in general.
+    """
 
     name: str
     shape: Shape
     description: str
     required: bool = True
+    default: Any = None
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return what may stand there as JSON Schema."""
+        schema = {"description": self.description, **self.shape.json_schema()}
+        return schema if self.default is None else {**schema, "default": self.default}
 
 
 @dataclass(frozen=True)
@@ -270,12 +391,53 @@ class Section:
             "type": "object",
             "description": self.description,
             "required": [field.name for field in self.fields if field.required],
-            "properties": {
-                field.name: {"description": field.description, **field.shape.json_schema()}
-                for field in self.fields
-            },
+            "properties": {field.name: field.json_schema() for field in self.fields},
         }
         return {**schema, "allOf": [{"$ref": "#/$defs/filled_in"}]} if self.filled_in else schema
+
+
+@dataclass(frozen=True)
+class Table:
+    """A mapping that has known entries only."""
+
+    description: str
+    fields: tuple[Field, ...]
+
+    def problems(self, block: Mapping[Any, Any], keys: KeyPath, name: str = "") -> Iterator[Problem]:
+        """Yield everything that is wrong with *block*; of many unknown keys the first only.
+
+        :param keys: what leads to it.
+        :param name: what messages call it, up to the name of the entry: ``hosts.pi.``; ``jobs[2] (x): ``.
+        """
+        for field in self.fields:
+            if field.name in block:
+                told = field.shape.problem(block[field.name])
+            else:
+                told = f"is missing; wanted: {field.shape.wanted}" if field.required else None
+            if told is not None:
+                yield Problem((*keys, field.name), f"{name}{field.name} {told}")
+        known = [field.name for field in self.fields]
+        unknown = [key for key in block if key not in known]
+        # What is there already is not what was meant; what has to be there more likely is.
+        absent = [field.name for field in self.fields if field.name not in block]
+        needed = [field.name for field in self.fields if field.required and field.name not in block]
+        for key in islice(unknown, _MOST_UNKNOWN):
+            short = isinstance(key, str) and len(key) < LONGEST_NAME
+            hint = did_you_mean(key, needed) or did_you_mean(key, absent) if short else ""
+            yield Problem((*keys, key), f"{name}{dotted((key,))} is no known key{hint}")
+        if len(unknown) > _MOST_UNKNOWN:
+            more = len(unknown) - _MOST_UNKNOWN
+            yield Problem(keys, f"{name}and {more} more keys that are not known")
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the same as JSON Schema."""
+        return {
+            "type": "object",
+            "description": self.description,
+            "required": [field.name for field in self.fields if field.required],
+            "properties": {field.name: field.json_schema() for field in self.fields},
+            "additionalProperties": False,
+        }
 
 
 def json_schema(title: str, description: str, sections: Sequence[Section]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ _DECLARED = "__metaopt_probes__"
 _FIXTURE = "_metaopt_fact_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_POOL = frozenset({"deadline", "run"})
-_PARAMETERS = frozenset({"campaign", "project_root", *_FROM_POOL})
+_OF_SESSION = frozenset({"settings", "code_root"})
+_PARAMETERS = frozenset({"campaign", "manifest", "project_root", *_OF_SESSION, *_FROM_POOL})
 
 _GRACE = 0.5
 """Seconds that a probe may take, past its deadline, to say itself that it did not meet it."""
@@ -75,11 +76,12 @@ ASK = pytest.StashKey[Ask]()
 def probe(name: str) -> Callable[[_Function], _Function]:
     """Declare a probe: the function below gathers a slow fact, in the background, and returns it.
 
-    It takes, by name, what it needs and nothing else: ``campaign`` (the document), ``project_root``,
+    It takes, by name, what it needs and nothing else: ``campaign`` or ``manifest`` (the document),
+    ``project_root``, ``code_root`` (where the training code is imported from), ``settings`` (of the session),
     ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends in time and
     never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that takes neither
-    the campaign nor the root is gathered once a session, others once for each. It runs in a thread of its
-    own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
+    a document nor the project root is gathered once a session, others once for each. It runs in a thread of
+    its own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
 
     What it raises is the fact's failure, and fails the checks that take the fact. It is found where fixtures
     are: in a ``conftest.py`` or a pytest plugin module.
@@ -199,7 +201,8 @@ class Pool:
 
     def _gathering(self, declared: Probe, about: Mapping[str, Any]) -> _Gathering:
         taken = {parameter: about[parameter] for parameter in declared.parameters if parameter in about}
-        key = (declared.function, *taken.values())
+        about_what = (value for parameter, value in taken.items() if parameter not in _OF_SESSION)
+        key = (declared.function, *about_what)
         with self._lock:
             known = self._gatherings.get(key)
             if known is None:

@@ -20,4 +20,6 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_metaopt.documents.kinds import KINDS
 
         kinds = cast("dict[str, Any]", KINDS)
-        kinds["campaign"] = replace(kinds["campaign"], check_modules=("pytest_metaopt.checks.repo",))
+        for name, kind in kinds.items():
+            modules = ("pytest_metaopt.checks.repo",) if name == "campaign" else ()
+            kinds[name] = replace(kind, check_modules=modules)

@@ -1,0 +1,49 @@
+"""What the checks of documents share: they tell several problems at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import Finding, fail
+from ..documents.document import Document, Position
+from ..documents.shapes import Problem
+
+MOST_TOLD = 50
+
+
+def fail_with(
+    document: Document,
+    problems: Sequence[Problem],
+    *,
+    remediation: str | None = None,
+    advisory: bool = False,
+) -> None:
+    """Fail with all of *problems*, each with its place, in the order of the file; return if there is none."""
+    placed = [(document.position(problem.keys), problem.message) for problem in problems]
+    placed.sort(key=lambda place: place[0] or (0, 0))
+    findings = [finding(message, position) for position, message in placed]
+    tell(findings, remediation=remediation, advisory=advisory)
+
+
+def tell(
+    findings: Sequence[Finding],
+    count: int | None = None,
+    *,
+    remediation: str | None = None,
+    advisory: bool = False,
+) -> None:
+    """Fail with *findings*; of a hostile file's thousands only the first are told.
+
+    :param count: how many there are, where *findings* are not all of them.
+    """
+    count = len(findings) if count is None else count
+    told = list(findings[:MOST_TOLD])
+    if count > MOST_TOLD:
+        told.append(Finding(f"and {count - MOST_TOLD} more of the kind"))
+    if told:
+        fail(told, remediation=remediation, advisory=advisory)
+
+
+def finding(message: str, position: Position | None) -> Finding:
+    """Return a finding with its place, where that is known."""
+    return Finding(message, *position) if position else Finding(message)
