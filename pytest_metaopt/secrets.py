@@ -97,6 +97,11 @@ def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def names_secret(name: str) -> bool:
+    """Tell whether a variable or key called *name* holds a secret, by the name."""
+    return name.upper() in KNOWN_VARIABLES or _GUESSED_VARIABLE.search(name.upper()) is not None
+
+
 def url_secrets(url: str) -> frozenset[str]:
     """Return the secrets in the user part of *url*, as they stand there and as they are meant.
 

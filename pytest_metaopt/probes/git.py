@@ -92,10 +92,10 @@ def ask(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | Non
     if why_not is not None:
         return Repository(shown, False, trouble="refused", message=why_not)
     known = os.environ if environ is None else environ
-    silent = _silent(known, _ssh_command(known, root, run) if _is_ssh(value) else None)
+    quiet = silent(known, _ssh_command(known, root, run) if _is_ssh(value) else None)
     # HEAD alone: a large repository has hundreds of thousands of references.
     result = run(
-        ["git", "ls-remote", "--quiet", "--", address(value, root), "HEAD"], cwd=root, environ=silent
+        ["git", "ls-remote", "--quiet", "--", address(value, root), "HEAD"], cwd=root, environ=quiet
     )
     if result.succeeded:
         return Repository(shown, True, _head(result.stdout), seconds=result.seconds)
@@ -154,7 +154,7 @@ _OWN_VARIABLES = (
 # --local-env-vars, less those that carry configuration).
 
 
-def _silent(environ: Mapping[str, str], ssh: str | None) -> dict[str, str]:
+def silent(environ: Mapping[str, str], ssh: str | None = None) -> dict[str, str]:
     """Return *environ*, changed so that git and what it runs ask nobody, and speak English."""
     changed = {
         name: value
@@ -182,7 +182,7 @@ def _ssh_command(environ: Mapping[str, str], root: Path, run: Runner) -> str | N
     """Return the ssh command that git would use, with ``BatchMode``; None where that is no plain ssh."""
     told = environ.get("GIT_SSH_COMMAND")
     if told is None:
-        asked = run(["git", "config", "--get", "core.sshCommand"], cwd=root, environ=_silent(environ, None))
+        asked = run(["git", "config", "--get", "core.sshCommand"], cwd=root, environ=silent(environ))
         told = asked.stdout.strip() if asked.succeeded else None
     if not told and environ.get("GIT_SSH"):
         return None

@@ -27,7 +27,7 @@ _FIXTURE = "_metaopt_fact_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_POOL = frozenset({"deadline", "run"})
 _OF_SESSION = frozenset({"settings", "code_root"})
-_PARAMETERS = frozenset({"campaign", "manifest", "project_root", *_OF_SESSION, *_FROM_POOL})
+_PARAMETERS = frozenset({"campaign", "manifest", "run_config", "project_root", *_OF_SESSION, *_FROM_POOL})
 
 _GRACE = 0.5
 """Seconds that a probe may take, past its deadline, to say itself that it did not meet it."""
@@ -76,8 +76,8 @@ ASK = pytest.StashKey[Ask]()
 def probe(name: str) -> Callable[[_Function], _Function]:
     """Declare a probe: the function below gathers a slow fact, in the background, and returns it.
 
-    It takes, by name, what it needs and nothing else: ``campaign`` or ``manifest`` (the document),
-    ``project_root``, ``code_root`` (where the training code is imported from), ``settings`` (of the session),
+    It takes, by name, what it needs and nothing else: ``campaign``, ``manifest`` or ``run_config`` (the
+    document), ``project_root``, ``code_root`` (where the training code is imported from), ``settings`` (of the session),
     ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends in time and
     never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that takes neither
     a document nor the project root is gathered once a session, others once for each. It runs in a thread of
