@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .settings import AUTO, auto_manifest, named_documents
+from .settings import AUTO, auto_manifest, is_pattern, named_documents
 from .text import did_you_mean, enumeration
 
 
@@ -33,7 +33,7 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
             continue
         if "[" in str(path) or "::" in str(path):
             raise pytest.UsageError(
-                f"--metaopt-{kind}: {path}: pytest reads '[' and '::' in a path as parts of a node id;"
+                f"{_option(kind)}: {path}: pytest reads '[' and '::' in a path as parts of a node id;"
                 " rename the folder, or link to it"
             )
         # In front: an option that takes several values would swallow what stands behind it.
@@ -67,7 +67,7 @@ def refused_documents(config: pytest.Config) -> int | None:
             continue
         refused = True
         if not os.path.lexists(path):
-            problem = f"no such {kind} file{_nearest_file(path, kind) or f'; check --metaopt-{kind}'}"
+            problem = _absence(path, kind)
         sys.stderr.write(f"ERROR: {path}: {problem}\n")
     if AUTO in config.option.metaopt_manifest:
         found, places = auto_manifest(config.option, base)
@@ -76,6 +76,17 @@ def refused_documents(config: pytest.Config) -> int | None:
             told = enumeration([str(place) for place in places], "or")
             sys.stderr.write(f"ERROR: --metaopt-manifest auto: there is no {told}; name one\n")
     return int(pytest.ExitCode.INTERRUPTED) if refused else None
+
+
+def _option(kind: str) -> str:
+    return f"--metaopt-{kind.replace('_', '-')}"
+
+
+def _absence(path: Path, kind: str) -> str:
+    if kind == "run_config" and is_pattern(path):
+        return f"no file matches; check {_option(kind)}"
+    told = kind.replace("_", " ")
+    return f"no such {told} file{_nearest_file(path, kind) or f'; check {_option(kind)}'}"
 
 
 def _nearest_file(path: Path, kind: str) -> str:

@@ -148,6 +148,15 @@ def manifest(request: pytest.FixtureRequest) -> Document:
     return _document(node, request.fixturename)
 
 
+@pytest.fixture(scope="module")
+def run_config(request: pytest.FixtureRequest) -> Document:
+    """The run config that is asked about: ``get("compute")``, ``line(...)``, ``model``, ``root_path``."""
+    node = request.node
+    if not isinstance(node, DocumentFile):
+        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
+    return _document(node, request.fixturename)
+
+
 @pytest.fixture
 def job(request: pytest.FixtureRequest) -> object:
     """The job that is asked about, in a check with ``each="job"``."""

@@ -30,6 +30,22 @@ def add_options(parser: pytest.Parser) -> None:
         " /etc/cis490/training_manifest.toml and training_manifest.toml in the project root.",
     )
     group.addoption(
+        "--metaopt-run-config",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="Run the checks of this run config, or of those that match a pattern such as 'runs/*.yaml'"
+        " (repeatable).",
+    )
+    group.addoption(
+        "--metaopt-override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="Look at every run config as if it had this value: a dotted path, and a value as YAML reads it"
+        " (repeatable), such as compute.num_accelerators=2.",
+    )
+    group.addoption(
         "--metaopt-root",
         metavar="DIR",
         help="Project root: where .ml-metaopt/ and .gitignore belong. Default: the nearest folder at or above"
@@ -100,6 +116,8 @@ def asked_for(config: pytest.Config) -> bool:
     return bool(
         option.metaopt_campaign
         or option.metaopt_manifest
+        or option.metaopt_run_config
+        or option.metaopt_override
         or option.metaopt_checks
         or any(file_part(arg).endswith((".yaml", ".yml", ".toml")) for arg in config.args)
     )

@@ -30,6 +30,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if (
         given.metaopt_campaign
         or given.metaopt_manifest
+        or given.metaopt_run_config
         or any(str(argument).endswith((".yaml", ".yml")) for argument in given.file_or_dir)
     ):
         from . import arguments

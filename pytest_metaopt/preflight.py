@@ -114,13 +114,18 @@ class Preflight:
         """Return the parsed document, read once a process; raises its DocumentError again and again."""
         if path not in self._documents:
             try:
-                self._documents[path] = kind.load(path)
+                self._documents[path] = self._loaded(path, kind)
             except DocumentError as error:
                 self._documents[path] = error
         known = self._documents[path]
         if isinstance(known, DocumentError):
             raise known
         return known
+
+    def _loaded(self, path: Path, kind: Kind) -> Document:
+        document = kind.load(path)
+        overrides = self.settings.overrides
+        return kind.with_overrides(document, overrides) if overrides and kind.with_overrides else document
 
     def _with_companions(self, kinds: dict[Path, Kind]) -> dict[Path, Kind]:
         for path, kind in list(kinds.items()):

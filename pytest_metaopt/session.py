@@ -24,6 +24,8 @@ def start(config: pytest.Config) -> None:
     :raises pytest.UsageError: the command line or the ini file asks for what can't be done.
     """
     preflight = Preflight(config, read_settings(config))
+    if preflight.settings.overrides and not any(kind.with_overrides for kind in preflight.kinds.values()):
+        raise pytest.UsageError("--metaopt-override is for run configs; name one with --metaopt-run-config")
     if not preflight.kinds and not config.option.metaopt_checks:
         return
     _require_assertions()

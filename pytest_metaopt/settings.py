@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .options import file_part
+
+if TYPE_CHECKING:
+    from .documents.run_config import Override
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds. A ``sky check`` that starts SkyPilot's API server took 17 to 33 s on two cores (0.14.1)."""
@@ -28,6 +33,7 @@ class Settings:
 
     :param named: the files named by option, and the kind of document that each is.
     :param paths: the files named as plain paths or by node id.
+    :param overrides: what ``--metaopt-override`` gives, for every run config.
     :param root: ``--metaopt-root``; None: found for each campaign.
     :param readiness: ``--metaopt-readiness``; None: the place in the project root.
     :param bootstrap: whether bootstraps may run.
@@ -42,6 +48,7 @@ class Settings:
 
     named: Mapping[Path, str]
     paths: tuple[Path, ...]
+    overrides: tuple[Override, ...]
     root: Path | None
     readiness: Path | None
     bootstrap: bool
@@ -76,6 +83,7 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(
         named=named_documents(config.option, base),
         paths=tuple(dict.fromkeys(path for arg in config.args if (path := _absolute(base, file_part(arg))))),
+        overrides=_overrides(config.option.metaopt_override),
         root=root,
         readiness=_absolute(base, config.option.metaopt_readiness),
         bootstrap=not config.option.metaopt_no_bootstrap,
@@ -96,7 +104,37 @@ def named_documents(option: argparse.Namespace, base: Path) -> dict[Path, str]:
         path = auto_manifest(option, base)[0] if value == AUTO else _absolute(base, value)
         if path is not None:
             found.setdefault(path, "manifest")
+    for value in option.metaopt_run_config:
+        for path in run_configs(base, value):
+            found.setdefault(path, "run_config")
     return found
+
+
+def run_configs(base: Path, value: str) -> Iterator[Path]:
+    """Yield the files that a path or pattern of ``--metaopt-run-config`` names, else itself."""
+    path = Path(os.path.normpath(base / Path(value).expanduser()))
+    found: list[str] = []
+    if is_pattern(path):
+        # The folder that we are in may have a name that looks like a pattern.
+        pattern = os.path.expanduser(value)  # noqa: PTH111 - as a string
+        found = sorted(glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - takes absolute ones
+    yield from (Path(os.path.normpath(base / name)) for name in found or [str(path)])
+
+
+def is_pattern(path: Path) -> bool:
+    """Tell whether *path* is to be matched with what there is: it is there itself, else."""
+    return glob.has_magic(str(path)) and not os.path.lexists(path)
+
+
+def _overrides(values: list[str]) -> tuple[Override, ...]:
+    if not values:
+        return ()
+    from .documents.run_config import parse_override
+
+    try:
+        return tuple(parse_override(value) for value in values)
+    except ValueError as error:
+        raise pytest.UsageError(f"--metaopt-override: {error}") from None
 
 
 def auto_manifest(option: argparse.Namespace, base: Path) -> tuple[Path | None, list[Path]]:

@@ -11,6 +11,8 @@ from .campaign import json_schema, load_campaign, looks_like_campaign
 from .document import Document
 from .manifest import Manifest, load_manifest, looks_like_manifest
 from .manifest import json_schema as manifest_schema
+from .run_config import Override, load_run_config, looks_like_run_config, with_overrides
+from .run_config import json_schema as run_config_schema
 
 _HEAD_CHARACTERS = 64 * 1024
 
@@ -45,6 +47,7 @@ class Kind:
     :param check_modules: the modules of the built-in checks.
     :param probe_modules: the modules of the probes that these take.
     :param online_probe_modules: those that only ``--metaopt-online`` needs.
+    :param with_overrides: returns a document with what ``--metaopt-override`` gives; None: it has none.
     :param json_schema: returns its JSON Schema, for editors.
     :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
     """
@@ -61,6 +64,7 @@ class Kind:
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
     probe_modules: tuple[str, ...] = ()
     online_probe_modules: tuple[str, ...] = ()
+    with_overrides: Callable[[Document, Sequence[Override]], Document] | None = None
 
 
 def jobs(manifest: Manifest) -> Sequence[Subject]:
@@ -105,6 +109,17 @@ KINDS: Mapping[str, Kind] = {
             companion="training_manifest",
             subjects={"job": jobs},
             probe_modules=("pytest_metaopt.probes.host", "pytest_metaopt.probes.training_code"),
+        ),
+        Kind(
+            name="run_config",
+            suffixes=(".yaml", ".yml"),
+            load=load_run_config,
+            recognises=looks_like_run_config,
+            check_modules=("pytest_metaopt.checks.run_config",),
+            json_schema=run_config_schema,
+            companion="run_config",
+            with_overrides=with_overrides,
+            probe_modules=("pytest_metaopt.probes.snapshot",),
         ),
     )
 }

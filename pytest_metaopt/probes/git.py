@@ -94,9 +94,7 @@ def ask(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | Non
     known = os.environ if environ is None else environ
     quiet = silent(known, _ssh_command(known, root, run) if _is_ssh(value) else None)
     # HEAD alone: a large repository has hundreds of thousands of references.
-    result = run(
-        ["git", "ls-remote", "--quiet", "--", address(value, root), "HEAD"], cwd=root, environ=quiet
-    )
+    result = run(["git", "ls-remote", "--quiet", "--", address(value, root), "HEAD"], cwd=root, environ=quiet)
     if result.succeeded:
         return Repository(shown, True, _head(result.stdout), seconds=result.seconds)
     trouble = _trouble(result)

@@ -1,0 +1,268 @@
+"""The run config: the YAML file that a serverless GPU run is started from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ..secrets import names_secret, safe
+from ..text import described, one_line
+from .document import Document, DocumentError, KeyPath, dotted
+from .loading import read_yaml_mapping
+from .shapes import Problem
+
+if TYPE_CHECKING:
+    from .run_config_model import RunConfigModel
+
+ACCELERATORS: Mapping[str, int] = MappingProxyType({"GPU_1xA10": 1, "GPU_1xH100": 1, "GPU_8xH100": 8})
+"""The kinds of node, and how many accelerators each has."""
+
+SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "experiment_name": ("experiment_name",),
+        "compute": ("compute",),
+        "environment": ("environment", "env_variables"),
+        "command": ("command", "parameters"),
+        "secrets": ("secrets",),
+        "code_source": ("code_source",),
+        "limits": ("max_retries", "timeout_minutes", "idempotency_token"),
+        "mlflow": ("mlflow_run_name", "mlflow_experiment_directory"),
+        "permissions": ("permissions",),
+        "usage_policy": ("usage_policy_name", "usage_policy_id"),
+    }
+)
+"""The checks of a run config by section, and the top-level keys that each is about."""
+REQUIRED = ("experiment_name", "compute", "command")
+UNKNOWN_KEYS = "unknown_keys"
+
+SNAPSHOT = ("code_source", "snapshot")
+DEPENDENCIES = ("environment", "dependencies")
+
+_SECTION_OF = {key: section for section, keys in SECTIONS.items() for key in keys}
+_HINT = re.compile(r"^experiment_name\s*:", re.MULTILINE)
+_SHOWN_CHARACTERS = 60
+_SECRET_BLOCKS = frozenset({"env_variables", "secrets", "idempotency_token"})
+_NOTHING = object()
+
+
+@dataclass(frozen=True)
+class Mistake(Problem):
+    """Something wrong in a run config.
+
+    :param unknown: it is a key that is not known.
+    """
+
+    unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value that the command line gives for a place in a run config."""
+
+    keys: KeyPath
+    value: Any = field(repr=False)
+
+    def told(self, before: object) -> str:
+        """Say what it changes, ``compute.num_accelerators: 1 → 2``; nothing that may be a secret is shown.
+
+        :param before: what stands there without it.
+        """
+        return f"{dotted(self.keys)}: {self._shown(before)} → {self._shown(self.value)}"
+
+    def _shown(self, value: object) -> str:
+        if value is _NOTHING:
+            return "(not given)"
+        if isinstance(value, Mapping | list | tuple):
+            return f"({described(value)})"
+        if not _SECRET_BLOCKS.isdisjoint(self.keys) or any(names_secret(str(key)) for key in self.keys):
+            return "(not shown)"
+        text = safe(one_line(_yaml(value)))
+        return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+
+
+def _yaml(value: object) -> str:
+    return str(yaml.safe_dump(value, allow_unicode=True, width=10**6)).removesuffix("...\n")
+
+
+def parse_override(text: str) -> Override:
+    """Return the override that ``KEY=VALUE`` means: a dotted path, and a value as YAML reads it.
+
+    :raises ValueError: it is none, or there is no such place in a run config.
+    """
+    path, equals, value = text.partition("=")
+    keys = tuple(path.strip().split("."))
+    if not equals or not all(keys):
+        raise ValueError(f"{safe(dotted((path,)))} is no KEY=VALUE, such as compute.num_accelerators=2")
+    from .run_config_model import override_problem
+
+    problem = override_problem(keys)
+    if problem is not None:
+        raise ValueError(safe(problem))
+    try:
+        return Override(keys, yaml.safe_load(value))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ValueError(
+            f"the value of {safe(dotted(keys))} is no YAML; quote it within the quotes"
+        ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class RunConfig(Document):
+    """A parsed run config.
+
+    :param changes: what the overrides changed, one sentence each.
+    :param overridden: the places that overrides gave.
+    """
+
+    changes: tuple[str, ...] = ()
+    overridden: tuple[KeyPath, ...] = ()
+
+    @cached_property
+    def _validated(self) -> tuple[RunConfigModel | None, Sequence[Mistake]]:
+        from .run_config_model import validate
+
+        model, mistakes = validate(thawed(self.data))
+        return model, [self._attributed(mistake) for mistake in mistakes]
+
+    @property
+    def model(self) -> RunConfigModel | None:
+        """The run config with every value typed; None where something is wrong with it."""
+        return self._validated[0]
+
+    @property
+    def problems(self) -> Sequence[Mistake]:
+        """Everything that is wrong with it."""
+        return self._validated[1]
+
+    def problems_of(self, section: str) -> list[Mistake]:
+        """Return what is wrong with a section of ``SECTIONS``, or with ``unknown_keys``."""
+        return [problem for problem in self.problems if _section_of(problem) == section]
+
+    def has(self, section: str) -> bool:
+        """Tell whether the file has something of a section."""
+        return any(key in self.data for key in SECTIONS[section])
+
+    def text(self, keys: KeyPath) -> str | None:
+        """Return the text at *keys*; None where there is none, or a blank one."""
+        value = self.get(keys)
+        return value if isinstance(value, str) and value.strip() else None
+
+    def path_of(self, value: str) -> Path:
+        """Return the path that *value* means: relative to the run config's folder."""
+        return Path(os.path.normpath(self.path.parent / os.path.expanduser(value)))  # noqa: PTH111 - never raises
+
+    @property
+    def root_path(self) -> Path | None:
+        """The folder that is copied; None where none is named."""
+        value = self.text((*SNAPSHOT, "root_path"))
+        return self.path_of(value) if value is not None and "\0" not in value else None
+
+    @property
+    def include_paths(self) -> Iterator[tuple[KeyPath, str]]:
+        """Yield what of it is copied, with what leads there; what is no path is left out."""
+        keys = (*SNAPSHOT, "include_paths")
+        found = self.get(keys)
+        for index, value in enumerate(found if isinstance(found, tuple) else ()):
+            if isinstance(value, str) and value.strip() and "\0" not in value:
+                yield (*keys, index), value
+
+    @property
+    def pin(self) -> tuple[KeyPath, str] | None:
+        """The branch or commit that is pinned, with what leads there; None: neither, or both."""
+        keys = (*SNAPSHOT, "git")
+        found = [
+            ((*keys, name), value) for name in ("branch", "commit") if (value := self.text((*keys, name)))
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def _attributed(self, mistake: Mistake) -> Mistake:
+        if any(mistake.keys[: len(keys)] == keys for keys in self.overridden):
+            return Mistake(mistake.keys, f"{mistake.message} (from --metaopt-override)", mistake.unknown)
+        return mistake
+
+
+def _section_of(mistake: Mistake) -> str | None:
+    return UNKNOWN_KEYS if mistake.unknown else _SECTION_OF.get(mistake.keys[0])
+
+
+def thawed(value: Any) -> Any:
+    """Return *value* made of plain dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: thawed(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [thawed(item) for item in value]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(item) for key, item in value.items()})
+    if isinstance(value, tuple | list):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def load_run_config(path: Path) -> RunConfig:
+    """Read the run config *path*; what is wrong in it is told by its checks.
+
+    :raises DocumentError: it can't be read, is no YAML mapping, or is larger than a run's payload may be.
+    """
+    tree = read_yaml_mapping(path, "run config")
+    return RunConfig(path, tree.value, tree.positions, duplicates=tree.duplicates)
+
+
+def with_overrides(config: Document, overrides: Sequence[Override]) -> RunConfig:
+    """Return the run config *config* with the values that *overrides* give; the last of several counts.
+
+    :raises DocumentError: an override leads through something that is no mapping.
+    """
+    data = thawed(config.data)
+    before: dict[KeyPath, Override] = {}
+    for override in overrides:
+        before.pop(override.keys, None)
+        before[override.keys] = override
+        block = data
+        for depth, key in enumerate(override.keys[:-1], start=1):
+            block = block.setdefault(key, {})
+            if not isinstance(block, dict):
+                keys = override.keys[:depth]
+                told = f"{dotted(keys)} is {described(block)}, so {dotted(override.keys)} can't be overridden"
+                raise DocumentError(config.path, told, position=config.position(keys))
+        block[override.keys[-1]] = override.value
+    return RunConfig(
+        config.path,
+        _frozen(data),
+        # What an override gave stands nowhere in the file.
+        {
+            keys: position
+            for keys, position in config.positions.items()
+            if not any(keys[: len(gone)] == gone for gone in before)
+        },
+        duplicates=config.duplicates,
+        changes=tuple(override.told(config.get(override.keys, _NOTHING)) for override in before.values()),
+        overridden=tuple(before),
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a run config, made of the models that validate one."""
+    from .run_config_model import json_schema as of_models
+
+    return of_models()
+
+
+def looks_like_run_config(path: Path, head: str) -> bool:
+    """Tell whether a YAML file that was named without saying its kind is a run config.
+
+    It is one by its name (``*run_config*``) or by a top-level ``experiment_name`` in *head*, the beginning of
+    its text.
+    """
+    return "run_config" in path.stem.lower().replace("-", "_") or _HINT.search(head) is not None
