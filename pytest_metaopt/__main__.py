@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Tell whether a training campaign is ready to start.",
         epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be looked at."
         " Look-ups that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help,"
-        " metaopt-preflight jobs --help.",
+        " metaopt-preflight jobs --help, metaopt-preflight plan --help.",
     )
     parser.add_argument("--campaign", metavar="PATH", required=True, help="the campaign file (YAML)")
     parser.add_argument(
@@ -209,7 +209,55 @@ def _jobs(arguments: list[str]) -> int:
     return 0
 
 
-_LOOK_UPS: Mapping[str, Callable[[list[str]], int]] = {"verify": _verify, "schema": _schema, "jobs": _jobs}
+def _plan(arguments: list[str]) -> int:
+    """Print what would be launched of a run config."""
+    from . import launch_plan
+    from .documents.document import DocumentError
+    from .documents.run_config import Override, load_run_config, parse_override, with_overrides
+
+    def override(text: str) -> Override:
+        try:
+            return parse_override(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser = argparse.ArgumentParser(
+        prog="metaopt-preflight plan",
+        description="Launch nothing; print the files of a launch, their sizes, nodes, timeout, retries.",
+        epilog="Exit status: 0; 1 where something is wrong with the run config; 2 where it can't be read.",
+    )
+    parser.add_argument("run_config", metavar="FILE", help="the run config (YAML)")
+    parser.add_argument(
+        "--override",
+        metavar="KEY=VALUE",
+        type=override,
+        action="append",
+        default=[],
+        help="plan as if it had this value, such as compute.num_accelerators=2 (repeatable)",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        config = load_run_config(Path(given.run_config).absolute())
+        config = with_overrides(config, given.override) if given.override else config
+    except DocumentError as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return USAGE
+    if config.problems:
+        for problem in config.problems:
+            told = DocumentError(given.run_config, problem.message, position=config.position(problem.keys))
+            sys.stderr.write(f"ERROR: {told}\n")
+        return FAILED
+    for line in launch_plan.page(config, shutil.get_terminal_size().columns):
+        print(line)
+    return 0
+
+
+_LOOK_UPS: Mapping[str, Callable[[list[str]], int]] = {
+    "verify": _verify,
+    "schema": _schema,
+    "jobs": _jobs,
+    "plan": _plan,
+}
 
 
 if __name__ == "__main__":

@@ -141,6 +141,21 @@ class Preflight:
         except DocumentError:
             return {}  # told when it is collected
 
+    def changed(self) -> dict[str, list[Path]]:
+        """Return what overrides changed, and the documents that it was changed in."""
+        found: dict[str, list[Path]] = {}
+        if not self.settings.overrides:
+            return found
+        for path, kind in self.kinds.items():
+            if kind.with_overrides is not None:
+                try:
+                    changes = self.document(path, kind).changes
+                except DocumentError:
+                    continue  # told when it is collected
+                for change in changes:
+                    found.setdefault(change, []).append(path)
+        return found
+
     @cached_property
     def host(self) -> Fact | None:
         """What this host has, where it matters to one of the documents."""

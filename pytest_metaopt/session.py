@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,10 @@ from .collection import CheckItem, DocumentFile, shown
 from .preflight import KEY, Preflight
 from .probes.pool import ASK
 from .settings import read_settings
+from .text import enumeration
+
+_MOST_IN_HEADER = 20
+_MOST_NAMED = 3
 
 
 def start(config: pytest.Config) -> None:
@@ -88,10 +92,23 @@ class Hooks:
             artifact = preflight.artifacts.get(path, preflight.common_artifact)
             place = f" -> {shown(artifact, self.config)}" if artifact is not None else ""
             lines.append(f"metaopt: {shown(path, self.config)}{place}{off if kind.artifact else ''}")
+        if len(lines) > _MOST_IN_HEADER:
+            lines[_MOST_IN_HEADER:] = [f"metaopt: and {len(lines) - _MOST_IN_HEADER} more documents"]
+        lines += self._overrides_told()
         host = preflight.host
         if host is not None:
             lines.append(f"metaopt: host {host.value or host.failure}")
         return lines
+
+    def _overrides_told(self) -> Iterator[str]:
+        """Yield what ``--metaopt-override`` changes, and where, unless that is everywhere."""
+        changed = self.preflight.changed()
+        whole = sum(kind.with_overrides is not None for kind in self.preflight.kinds.values())
+        for change, paths in changed.items():
+            names = [shown(path, self.config) for path in paths[:_MOST_NAMED]]
+            more = len(paths) - len(names)
+            where = enumeration([*names, f"{more} more"] if more else names)
+            yield f"metaopt: override {change}{f' (in {where})' if len(paths) < whole else ''}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:

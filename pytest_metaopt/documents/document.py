@@ -75,6 +75,11 @@ class Document:
         """The files that the document names as its companions, by their key: what they fail, it fails."""
         return {}
 
+    @property
+    def changes(self) -> Sequence[str]:
+        """What overrides changed of what the file says, one sentence each."""
+        return ()
+
     def get(self, dotted: str | Sequence[Any], default: Any = None) -> Any:
         """Return the value at ``"section.key"``, or *default*.
 

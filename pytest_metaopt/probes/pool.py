@@ -78,10 +78,10 @@ def probe(name: str) -> Callable[[_Function], _Function]:
 
     It takes, by name, what it needs and nothing else: ``campaign``, ``manifest`` or ``run_config`` (the
     document), ``project_root``, ``code_root`` (where the training code is imported from), ``settings`` (of
-    the session), ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends in
-    time and never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that takes neither
-    a document nor the project root is gathered once a session, others once for each. It runs in a thread of
-    its own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
+    the session), ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends
+    in time and never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that
+    takes neither a document nor the project root is gathered once a session, others once for each. It runs
+    in a thread of its own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
 
     What it raises is the fact's failure, and fails the checks that take the fact. It is found where fixtures
     are: in a ``conftest.py`` or a pytest plugin module.
