@@ -168,7 +168,7 @@ def root_path_exists(run_config: RunConfig) -> None:
     if root is not None and not root.is_dir():
         keys = (*SNAPSHOT, "root_path")
         why = "is no folder" if os.path.lexists(root) else "is not there"
-        fail_with(run_config, [Problem(keys, f"{dotted(keys)}: {_shown(str(root))} {why}")])
+        fail_with(run_config, [Problem(keys, f"{dotted(keys)}: {_shown(str(run_config.get(keys)))} {why}")])
 
 
 @check(

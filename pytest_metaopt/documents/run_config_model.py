@@ -272,21 +272,23 @@ class Block(BaseModel):
         """Return pydantic's error in our words."""
         kind, keys, value = details["type"], details["loc"], details.get("input")
         context = details.get("ctx", {})
+        # Without keys, it is the block itself that is no mapping.
+        key = str(keys[-1]) if keys else ""
         if _TOLD in context:
             told = context[_TOLD]
         elif kind == _UNKNOWN:
-            told = f"is no known key{cls._meant(str(keys[-1]), given)}"
+            told = f"is no known key{cls._meant(key, given)}"
         elif kind == "missing":
-            told = f"is missing; wanted: {_wanted_of(cls, keys[-1])}"
+            told = f"is missing; wanted: {_wanted_of(cls, key)}"
         elif kind == "literal_error" and isinstance(value, str):
-            choices = get_args(cls.model_fields[str(keys[-1])].annotation)
+            choices = get_args(cls.model_fields[key].annotation)
             told = f"is none of {', '.join(choices)}{_near(value, choices)}"
         elif kind in {"greater_than", "greater_than_equal"} or kind == "int_type":
-            told = f"is {Integer().found(value)}; wanted: {_wanted_of(cls, keys[-1])}"
+            told = f"is {Integer().found(value)}; wanted: {_wanted_of(cls, key)}"
         elif keys[-1:] == ("[key]",):
             keys, told = keys[:-1], "is a key that is no string; quote it"
         else:
-            told = f"is {described(value)}; wanted: {_WANTED.get(kind) or _wanted_of(cls, keys[-1])}"
+            told = f"is {described(value)}; wanted: {_WANTED.get(kind) or _wanted_of(cls, key)}"
         known = kind if kind == _UNKNOWN else _TOLD
         return InitErrorDetails(type=_refusal(told, known), loc=keys, input=None)
 
@@ -303,9 +305,9 @@ class Block(BaseModel):
 _WANTED = {"string_type": "a string", "list_type": "a list", "dict_type": "a mapping"}
 
 
-def _wanted_of(block: type[Block], key: object) -> str:
-    """Say what belongs at *key*."""
-    field = block.model_fields.get(str(key))
+def _wanted_of(block: type[Block], key: str) -> str:
+    """Say what belongs at *key* of a block; without one, what the block itself is."""
+    field = block.model_fields.get(key)
     if field is None:
         return block.wanted
     told = (field.json_schema_extra or {}) if not callable(field.json_schema_extra) else {}
@@ -588,8 +590,8 @@ def override_problem(keys: KeyPath) -> str | None:
         if key not in block.model_fields:
             level = dotted(keys[:depth]) or "a run config"
             fields = list(block.model_fields)
-            told = f"there is no {dotted(keys[: depth + 1])}{_near(key, fields)}"
-            return f"{told}; {level} has {enumeration(fields)}"
+            told = f"there is no {dotted(keys[: depth + 1])}; {level} has {enumeration(fields)}"
+            return f"{told}{_near(key, fields)}"
         annotation = block.model_fields[key].annotation
         if not rest or key == "parameters":
             return None
