@@ -27,6 +27,7 @@ mlflow_run_name: full-run-v2
 max_retries: 2
 timeout_minutes: 120
 """
+ITEMS_OF_FULL = 10
 WRONG = """\
 # 4 mistakes: the name, the count, the secret, an unknown key
 experiment_name: bad.name

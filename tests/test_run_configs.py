@@ -304,11 +304,11 @@ def test_local_facts_that_hold_and_that_do_not(project: Project, git: str) -> No
     assert session.told("no_repository")["revision"].startswith(
         f"11: {at}.git.branch: git can't be asked in root_path: not a git repository"
     )
-    assert session.told("no_root") == {"root_path": f"10: {at}.root_path: nowhere is not there"}
+    assert session.told("no_root") == {"root_path": f"9: {at}.root_path: nowhere is not there"}
     assert session.words("no_root", "skipped") == {"include_paths", "revision", "uncommitted"}
     assert session.told("root_file")["root_path"].endswith("is no folder")
     assert session.told("no_include") == {
-        "include_paths": f"13: {at}.include_paths.1: there is no tests in root_path"
+        "include_paths": f"12: {at}.include_paths.1: there is no tests in root_path"
     }
     found = session.told("no_package")
     assert set(found) == {"requirements", "requirements_file"}

@@ -19,6 +19,7 @@ from tests.benchmarks.measure import by_turns, command_once, in_a_row, median, r
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, make_empty_repository
 from tests.manifests import MANIFEST_NAME, mixed
 from tests.probes.servers import free_port, make_repository
+from tests.run_configs import FULL, ITEMS_OF_FULL
 
 BARE = ["-p", "no:metaopt"]
 
@@ -206,11 +207,38 @@ def fleet(base: Path) -> None:
         report("6", f"10,000 jobs: {column}, against 50,002 empty tests", told, "under 1.5x")
 
 
+def run_configs(base: Path) -> None:
+    """7. 1,000 run configs against as many empty parametrized tests as they have items, plus parsing."""
+    count = 1_000
+    ours = base / "run_configs"
+    ours.mkdir()
+    for number in range(count):
+        (ours / f"run-{number:04}.yaml").write_text(FULL)
+    items = count * ITEMS_OF_FULL
+    empty = empty_tests(base / "empty_run_configs", items)
+    parse = (
+        "import sys, pathlib, yaml\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.yaml'):\n"
+        "    yaml.load(path.read_text(), Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))\n"
+    )
+    costs = by_turns(
+        {
+            "ours": lambda: run_once(["--metaopt-run-config", "*.yaml"], ours),
+            "empty": lambda: run_once(BARE, empty),
+            "parsing": lambda: command_once([sys.executable, "-c", parse, str(ours)], os.environ),
+        },
+        rounds=3,
+    )
+    own, other, parsing = (median(costs[name], "wall") for name in ("ours", "empty", "parsing"))
+    told = f"{own / (other + parsing):.2f}x ({own:.1f} / {other:.1f} + {parsing:.1f} s)"
+    report("7", f"1,000 run configs: wall, against {items:,} empty tests", told, "under 1.5x")
+
+
 def main() -> None:
     """Run every benchmark, or those that are named on the command line."""
     named = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        for benchmark in (idle, session, many, side_by_side, real_skypilot, fleet):
+        for benchmark in (idle, session, many, side_by_side, real_skypilot, fleet, run_configs):
             if named and benchmark.__name__ not in named:
                 continue
             benchmark(Path(folder))
