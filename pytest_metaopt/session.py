@@ -13,6 +13,7 @@ import pytest
 
 from . import bootstraps, compat, fixtures, reporting, terminal
 from .collection import CheckItem, DocumentFile, shown
+from .folders import Recalling, Remembering
 from .preflight import KEY, Preflight
 from .probes.pool import ASK
 from .settings import read_settings
@@ -39,6 +40,10 @@ def start(config: pytest.Config) -> None:
     for plugin in (fixtures, bootstraps, *_probe_modules(preflight)):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")
+    if len(preflight.kinds) > 1:
+        remembering = Remembering()
+        config.pluginmanager.register(remembering)
+        config.pluginmanager.register(Recalling(remembering))
 
 
 def _probe_modules(preflight: Preflight) -> list[ModuleType]:

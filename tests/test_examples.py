@@ -98,3 +98,15 @@ def test_training_manifest_is_asked_of_the_training_code(example: Project) -> No
     flat = " ".join(done.stdout.split())
     assert "hyper.epoch is unknown to fleet.train:build_parser; did you mean 'epochs'?" in flat
     assert "the model mlp is not in the registry fleet.models:REGISTRY, which is behind the manifest" in flat
+
+
+@pytest.mark.parametrize("example", ["run_config"], indirect=True)
+def test_run_config_is_asked_with_a_check_of_the_projects_own(example: Project) -> None:
+    done = run(example, "-v")
+    assert done.returncode == 0, done.stdout
+    assert "train.yaml::policy[budget] PASSED" in done.stdout
+    assert "train.yaml::run_config[include_paths] PASSED" in done.stdout
+    done = run(example, "--metaopt-override", "compute.num_accelerators=64")
+    assert done.returncode == 1
+    assert "metaopt: override compute.num_accelerators: 16 → 64" in done.stdout
+    assert "train.yaml:24:1: budget: 128 accelerator hours are over 100" in " ".join(done.stdout.split())

@@ -25,7 +25,19 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["campaign", "manifest", "root", "no-bootstrap", "readiness", "timeout", "online", "checks"]
+    "option",
+    [
+        "campaign",
+        "manifest",
+        "run-config",
+        "override",
+        "root",
+        "no-bootstrap",
+        "readiness",
+        "timeout",
+        "online",
+        "checks",
+    ],
 )
 def test_every_option_has_a_line(option: str) -> None:
     assert f"| `--metaopt-{option}" in readme.README.read_text()

@@ -313,11 +313,11 @@ def test_local_facts_that_hold_and_that_do_not(project: Project, git: str) -> No
     found = session.told("no_package")
     assert set(found) == {"requirements", "requirements_file"}
     assert (
-        "line 10: environment.dependencies.1: torch=2.3 is no requirement: expected" in found["requirements"]
+        "line 9: environment.dependencies.1: torch=2.3 is no requirement: expected" in found["requirements"]
     )
-    assert f"line 11: environment.dependencies.2: {NASTY} is no requirement: " in found["requirements"]
+    assert f"line 10: environment.dependencies.2: {NASTY} is no requirement: " in found["requirements"]
     assert found["requirements_file"] == (
-        "12: environment.dependencies.3: nowhere.txt: no such file; check the path"
+        "11: environment.dependencies.3: nowhere.txt: no such file; check the path"
     )
 
 
