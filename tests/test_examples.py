@@ -109,4 +109,4 @@ def test_run_config_is_asked_with_a_check_of_the_projects_own(example: Project) 
     done = run(example, "--metaopt-override", "compute.num_accelerators=64")
     assert done.returncode == 1
     assert "metaopt: override compute.num_accelerators: 16 → 64" in done.stdout
-    assert "train.yaml:24:1: budget: 128 accelerator hours are over 100" in " ".join(done.stdout.split())
+    assert "train.yaml:24: budget: 128 accelerator hours are over 100" in " ".join(done.stdout.split())

@@ -1,1 +1,1 @@
-print("a training script")
+"""What the run config runs."""
