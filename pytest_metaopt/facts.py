@@ -30,6 +30,7 @@ class Facts:
     def start(self, items: Iterable[pytest.Item]) -> None:
         """Begin to gather, all at the same time, what the checks among *items* take."""
         seen: dict[DocumentFile, dict[str, Probe]] = {}
+        modules = self._modules()
         handled: set[tuple[DocumentFile, str]] = set()
         for item in items:
             # Thousands of subjects may be asked one check, which takes the same facts for each.
@@ -37,7 +38,7 @@ class Facts:
                 continue
             handled.add((item.parent, item.check.id))
             if item.parent not in seen:
-                seen[item.parent] = self._seen_by(item.parent)
+                seen[item.parent] = self._seen_by(item.parent, modules)
             probes = seen[item.parent]
             wanted = [probes[name] for name in item.fixturenames if name in probes]
             if wanted:
@@ -72,20 +73,27 @@ class Facts:
         """Stop what is still being gathered."""
         self._pool.close()
 
-    def _seen_by(self, node: DocumentFile) -> dict[str, Probe]:
-        """Return the probes that checks of a document can take, by name."""
+    def _modules(self) -> list[tuple[Path | None, list[Probe]]]:
+        """Return the probes of each module that declares some, with the folder where it is a conftest."""
         modules = [
-            (plugin, conftest_folder(plugin))
+            (conftest_folder(plugin), plugin)
             for plugin in self._preflight.config.pluginmanager.get_plugins()
             if isinstance(plugin, ModuleType)
         ]
         # Outer folders come first, so that the nearest conftest has the last word on a name.
-        modules.sort(key=lambda entry: len(entry[1].parts) if entry[1] else 0)
+        modules.sort(key=lambda entry: len(entry[0].parts) if entry[0] else 0)
+        found = [(scope, list(probes_of_module(module, scope))) for scope, module in modules]
+        return [(scope, probes) for scope, probes in found if probes]
+
+    def _seen_by(
+        self, node: DocumentFile, modules: Iterable[tuple[Path | None, list[Probe]]]
+    ) -> dict[str, Probe]:
+        """Return the probes that checks of a document can take, by name."""
         return {
             declared.name: declared
-            for module, scope in modules
+            for scope, probes in modules
             if scope is None or node.path.is_relative_to(scope)
-            for declared in probes_of_module(module, scope)
+            for declared in probes
         }
 
     def _about(self, item: CheckItem) -> Mapping[str, Any]:
