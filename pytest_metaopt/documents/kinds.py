@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .campaign import json_schema, load_campaign, looks_like_campaign
 from .document import Document
-from .manifest import Manifest, load_manifest, looks_like_manifest
-from .manifest import json_schema as manifest_schema
-from .run_config import Override, load_run_config, looks_like_run_config, with_overrides
-from .run_config import json_schema as run_config_schema
+
+if TYPE_CHECKING:
+    from .manifest import Manifest
+    from .run_config import Override
 
 _HEAD_CHARACTERS = 64 * 1024
 
@@ -67,6 +67,18 @@ class Kind:
     with_overrides: Callable[[Document, Sequence[Override]], Document] | None = None
 
 
+def _in(module: str, name: str) -> Callable[..., Any]:
+    """Return the function *name* of a document's module, which is imported when it is first called.
+
+    A session pays for the kinds of document that it is asked about, and for no other.
+    """
+
+    def call(*arguments: Any) -> Any:
+        return getattr(importlib.import_module(f"{__package__}.{module}"), name)(*arguments)
+
+    return call
+
+
 def jobs(manifest: Manifest) -> Sequence[Subject]:
     """Return the jobs of a training manifest."""
     return [
@@ -81,15 +93,15 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="campaign",
             suffixes=(".yaml", ".yml"),
-            load=load_campaign,
-            recognises=looks_like_campaign,
+            load=_in("campaign", "load_campaign"),
+            recognises=_in("campaign", "looks_like_campaign"),
             check_modules=(
                 "pytest_metaopt.checks.repo",
                 "pytest_metaopt.checks.campaign",
                 "pytest_metaopt.checks.backend",
                 "pytest_metaopt.checks.online",
             ),
-            json_schema=json_schema,
+            json_schema=_in("campaign", "json_schema"),
             artifact=True,
             probe_modules=(
                 "pytest_metaopt.probes.git",
@@ -101,10 +113,10 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="manifest",
             suffixes=(".toml",),
-            load=load_manifest,
-            recognises=looks_like_manifest,
+            load=_in("manifest", "load_manifest"),
+            recognises=_in("manifest", "looks_like_manifest"),
             check_modules=("pytest_metaopt.checks.manifest", "pytest_metaopt.checks.job"),
-            json_schema=manifest_schema,
+            json_schema=_in("manifest", "json_schema"),
             asks_host=True,
             companion="training_manifest",
             subjects={"job": jobs},
@@ -113,12 +125,12 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="run_config",
             suffixes=(".yaml", ".yml"),
-            load=load_run_config,
-            recognises=looks_like_run_config,
+            load=_in("run_config", "load_run_config"),
+            recognises=_in("run_config", "looks_like_run_config"),
             check_modules=("pytest_metaopt.checks.run_config",),
-            json_schema=run_config_schema,
+            json_schema=_in("run_config", "json_schema"),
             companion="run_config",
-            with_overrides=with_overrides,
+            with_overrides=_in("run_config", "with_overrides"),
             probe_modules=("pytest_metaopt.probes.snapshot",),
         ),
     )
