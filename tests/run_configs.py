@@ -272,6 +272,11 @@ BAD: dict[str, tuple[str, str, str]] = {
     "node_pool": (config(node_pool_id="x"), "unknown_keys", "node_pool_id is no known key"),
     "pool": (config(pool_name="x"), "unknown_keys", "pool_name is no known key"),
     "key_number": (config() + "3: x\n", "unknown_keys", "3 is no known key"),
+    "key_number_deep": (
+        config(compute=...) + "compute: {accelerator_type: GPU_1xA10, num_accelerators: 1, 3: x}\n",
+        "unknown_keys",
+        "compute.3 is no known key; a key is a string",
+    ),
     "key_deep": (
         snapshot(git={"branch": "main", "brnch": 1}),
         "unknown_keys",
@@ -298,5 +303,5 @@ BAD: dict[str, tuple[str, str, str]] = {
 }
 """What is wrong, each with the check that says so and with what it says."""
 
-NOT_IN_JSON = {"retries_float", "secret_twice", "token_65", "variable_key", "key_number"}
+NOT_IN_JSON = {"retries_float", "secret_twice", "token_65", "variable_key", "key_number", "key_number_deep"}
 """What the JSON Schema says nothing to: what it can't express, 1.0, and keys that are no strings in YAML."""

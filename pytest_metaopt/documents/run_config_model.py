@@ -39,6 +39,7 @@ _NOT_IN_BRANCH = re.compile(r"[^\w./-]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _UNKNOWN = "extra_forbidden"
+_NO_STRING = "invalid_key"
 _TOLD = "told"
 
 
@@ -278,6 +279,8 @@ class Block(BaseModel):
             told = context[_TOLD]
         elif kind == _UNKNOWN:
             told = f"is no known key{cls._meant(key, given)}"
+        elif kind == _NO_STRING:
+            kind, told = _UNKNOWN, "is no known key; a key is a string"
         elif kind == "missing":
             told = f"is missing; wanted: {_wanted_of(cls, key)}"
         elif kind == "literal_error" and isinstance(value, str):
@@ -562,7 +565,9 @@ def validate(data: Mapping[Any, Any]) -> tuple[RunConfigModel | None, list[Mista
         if isinstance(key, str):
             keyed[key] = value
         else:
-            mistakes.append(Mistake((key,), f"{dotted((key,))} is no known key; quote it", unknown=True))
+            mistakes.append(
+                Mistake((key,), f"{dotted((key,))} is no known key; a key is a string", unknown=True)
+            )
     try:
         model = RunConfigModel.model_validate(keyed)
     except ValidationError as error:
