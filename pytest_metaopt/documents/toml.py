@@ -1,9 +1,9 @@
 """Read a TOML file that nobody has looked at: bounded, strict, with the place of every key.
 
-The standard library's parser tells no places. tomlkit keeps the text, but tells no line numbers either
-and takes many times as long; so a scan that knows strings, comments and brackets, and nothing else of TOML,
-finds the headers and the keys. It comes first, and so bounds what the parser is given: nested brackets, which
-it would follow by recursion, and dotted keys, over whose parts it takes quadratic time.
+The standard library's parser tells no places. tomlkit keeps the text, but tells no line numbers either;
+so a scan that knows strings, comments and brackets, and nothing else of TOML, finds the headers and the keys.
+It comes first, and so bounds what the parser is given: nested brackets, which it would follow by recursion,
+and dotted keys, over whose parts it takes quadratic time.
 """
 
 from __future__ import annotations
