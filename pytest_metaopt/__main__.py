@@ -48,7 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the preflight of one campaign, or a look-up, and return the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in _LOOK_UPS:
-        return _LOOK_UPS[words[0]](words[1:])
+        from .documents.document import DocumentError
+
+        try:
+            return _LOOK_UPS[words[0]](words[1:])
+        except DocumentError as error:
+            sys.stderr.write(f"ERROR: {error}\n")
+            return USAGE
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight",
         description="Tell whether a training campaign is ready to start.",
@@ -122,7 +128,6 @@ def _verify(arguments: list[str]) -> int:
     """Tell whether the readiness artifact still speaks of the campaign as it is."""
     from . import freshness
     from .documents.campaign import load_campaign
-    from .documents.document import DocumentError
     from .readiness import ARTIFACT_NAME
     from .roots import STATE_FOLDER, project_root
 
@@ -148,11 +153,7 @@ def _verify(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.cwd is not None and not Path(given.cwd).is_dir():
         parser.error(f"--cwd: {given.cwd} is no directory")
-    try:
-        campaign = load_campaign(Path(given.campaign))
-    except DocumentError as error:
-        sys.stderr.write(f"ERROR: {error}\n")
-        return USAGE
+    campaign = load_campaign(Path(given.campaign))
     root = project_root(Path(given.campaign).absolute(), Path(given.cwd) if given.cwd is not None else None)
     artifact = Path(given.readiness) if given.readiness else root / STATE_FOLDER / ARTIFACT_NAME
     found = freshness.look(campaign, artifact, max_age=given.max_age, now=datetime.now(timezone.utc))
@@ -182,7 +183,6 @@ def _schema(arguments: list[str]) -> int:
 
 def _jobs(arguments: list[str]) -> int:
     """Print the jobs of a training manifest, and where each may run."""
-    from .documents.document import DocumentError
     from .documents.manifest import load_manifest
     from .jobs_table import table
     from .probes.host import ask_host
@@ -194,11 +194,7 @@ def _jobs(arguments: list[str]) -> int:
     )
     parser.add_argument("manifest", metavar="FILE", help="the training manifest (TOML)")
     path = Path(parser.parse_args(arguments).manifest).absolute()
-    try:
-        manifest = load_manifest(path)
-    except DocumentError as error:
-        sys.stderr.write(f"ERROR: {error}\n")
-        return USAGE
+    manifest = load_manifest(path)
     host = ask_host(path.parent)
     for line in table(manifest, host.value, shutil.get_terminal_size().columns):
         print(line)
@@ -236,12 +232,8 @@ def _plan(arguments: list[str]) -> int:
         help="plan as if it had this value, such as compute.num_accelerators=2 (repeatable)",
     )
     given = parser.parse_args(arguments)
-    try:
-        config = load_run_config(Path(given.run_config).absolute())
-        config = with_overrides(config, given.override) if given.override else config
-    except DocumentError as error:
-        sys.stderr.write(f"ERROR: {error}\n")
-        return USAGE
+    config = load_run_config(Path(given.run_config).absolute())
+    config = with_overrides(config, given.override) if given.override else config
     if config.problems:
         for problem in config.problems:
             told = DocumentError(given.run_config, problem.message, position=config.position(problem.keys))

@@ -23,10 +23,12 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
     namespace = early_config.known_args_namespace
     base = early_config.invocation_params.dir
     given = {Path(os.path.normpath(base / argument.split("::", 1)[0])) for argument in namespace.file_or_dir}
+    from .documents.kinds import KINDS
+
     named = named_documents(namespace, base)
     whole = {Path(os.path.normpath(base / argument)) for argument in namespace.file_or_dir}
-    # Run configs, of which there may be thousands, name no companions.
-    naming = [path for path, kind in named.items() if kind != "run_config"]
+    # Others, of which there may be thousands, name no companions.
+    naming = [path for path, kind in named.items() if KINDS[kind].artifact]
     for path in [*naming, *(path for path in whole if path.suffix in {".yaml", ".yml"})]:
         named |= {companion: named.get(companion, kind) for companion, kind in _companions(path).items()}
     # Each goes to the very front, so the first of them comes last.

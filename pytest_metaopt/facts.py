@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .collection import CheckItem, DocumentFile
 from .probes.pool import Fact, Pool, Probe, probes_of_module
-from .registry import CheckFailed, Finding, conftest_folder
+from .registry import CheckFailed, Finding, with_scopes
 
 if TYPE_CHECKING:
     from .preflight import Preflight
@@ -75,14 +74,8 @@ class Facts:
 
     def _modules(self) -> list[tuple[Path | None, list[Probe]]]:
         """Return the probes of each module that declares some, with the folder where it is a conftest."""
-        modules = [
-            (conftest_folder(plugin), plugin)
-            for plugin in self._preflight.config.pluginmanager.get_plugins()
-            if isinstance(plugin, ModuleType)
-        ]
-        # Outer folders come first, so that the nearest conftest has the last word on a name.
-        modules.sort(key=lambda entry: len(entry[0].parts) if entry[0] else 0)
-        found = [(scope, list(probes_of_module(module, scope))) for scope, module in modules]
+        plugins = self._preflight.config.pluginmanager.get_plugins()
+        found = [(scope, list(probes_of_module(module, scope))) for module, scope in with_scopes(plugins)]
         return [(scope, probes) for scope, probes in found if probes]
 
     def _seen_by(

@@ -263,12 +263,12 @@ class Preflight:
     def prepare(self, session: pytest.Session) -> None:
         """Begin to gather facts, and take first looks, once it is known what is selected."""
         stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
+        asks = self.evaluates and not (self.distributes or stopped)
+        if asks:
+            self.facts.start(session.items)
         if self.evaluates and self.coordinates:
             _ = self.host  # so that reports can tell it once the facts are closed
-        if self.distributes or stopped or not self.evaluates:
-            return
-        self.facts.start(session.items)
-        if self.settings.bootstrap:
+        if asks and self.settings.bootstrap:
             self._take_first_looks(session)
 
     def _take_first_looks(self, session: pytest.Session) -> None:

@@ -254,10 +254,7 @@ class Catalog:
         for names in builtin_modules.values():
             for name in names:
                 self._checks += checks_of_module(importlib.import_module(name), None)
-        modules = [(module, conftest_folder(module)) for module in plugins]
-        # Outer folders first, so that the nearest conftest has the last word on an id.
-        modules.sort(key=lambda entry: len(entry[1].parts) if entry[1] else 0)
-        for module, scope in modules:
+        for module, scope in with_scopes(plugins):
             self._checks += checks_of_module(module, scope)
 
     def __iter__(self) -> Iterator[Check]:
@@ -305,8 +302,16 @@ class Catalog:
         return declared
 
 
-def conftest_folder(module: Any) -> Path | None:
-    """Return the folder of a module that is a conftest, else None."""
+def with_scopes(plugins: Iterable[object]) -> list[tuple[ModuleType, Path | None]]:
+    """Return those of pytest's *plugins* that are modules, each with the folder that it is for; None: all.
+
+    Outer folders come first, so that the nearest conftest has the last word on a name.
+    """
+    modules = [(plugin, _conftest_folder(plugin)) for plugin in plugins if isinstance(plugin, ModuleType)]
+    return sorted(modules, key=lambda entry: len(entry[1].parts) if entry[1] else 0)
+
+
+def _conftest_folder(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
     if file is None or Path(file).name != "conftest.py":
         return None

@@ -53,6 +53,11 @@ def enumeration(names: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(most)} {word} {last}" if most else last
 
 
+def shortened(text: str, most: int) -> str:
+    """Return *text*, or its beginning and three dots: *most* characters in all."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def described(value: object) -> str:
     """Say in two or three words what kind of YAML value *value* is, without showing it.
 

@@ -14,7 +14,7 @@ from ..documents.loading import file_problem
 from ..documents.run_config import DEPENDENCIES, REQUIRED, SNAPSHOT, UNKNOWN_KEYS, RunConfig
 from ..documents.shapes import Problem
 from ..probes.snapshot import Pinned
-from ..text import enumeration, one_line, printable
+from ..text import enumeration, one_line, printable, shortened
 from .problems import fail_with
 
 _REFERENCE = re.compile(r"^(?:-r|--requirement)(?:\s+|=)?(\S.*)$")
@@ -302,5 +302,4 @@ def requirements_files_exist(run_config: RunConfig) -> None:
 
 
 def _shown(text: str) -> str:
-    plain = one_line(printable(text))
-    return plain if len(plain) <= _SHOWN_CHARACTERS else f"{plain[: _SHOWN_CHARACTERS - 3]}..."
+    return shortened(one_line(printable(text)), _SHOWN_CHARACTERS)

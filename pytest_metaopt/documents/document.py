@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from ..secrets import safe
-from ..text import one_line, printable
+from ..text import one_line, printable, shortened
 
 KeyPath: TypeAlias = tuple[Any, ...]
 """The keys (and list indices) that lead from the root of a document to a value."""
@@ -120,5 +120,4 @@ def dotted(keys: KeyPath) -> str:
 def _shown(key: object) -> str:
     if isinstance(key, int) and key.bit_length() > _SHOWN_BITS:
         return "(a very large number)"
-    text = one_line(printable(str(key)))
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+    return shortened(one_line(printable(str(key))), _SHOWN_CHARACTERS)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..identity import NotJsonError, job_id
-from ..text import described, printable
+from ..text import described, printable, shortened
 from .document import Document, DocumentError, KeyPath, dotted
 from .shapes import (
     DIALECT,
@@ -293,9 +293,7 @@ def _shown(index: int, name: str) -> str:
     if not name:
         return f"jobs[{index}]"
     text = printable(name[:_LONGEST_LABEL]).replace("\n", "\\n")
-    return (
-        f"jobs[{index}] ({text if len(text) <= _SHOWN_CHARACTERS else f'{text[: _SHOWN_CHARACTERS - 3]}...'})"
-    )
+    return f"jobs[{index}] ({shortened(text, _SHOWN_CHARACTERS)})"
 
 
 def _problems(index: int, name: str, table: Mapping[str, Any]) -> tuple[Problem, ...]:

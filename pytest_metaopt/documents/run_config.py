@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..secrets import names_secret, safe
-from ..text import described, one_line
+from ..text import described, one_line, shortened
 from .document import Document, DocumentError, KeyPath, dotted
 from .loading import read_yaml_mapping
 from .shapes import Problem
@@ -84,8 +84,7 @@ class Override:
             return f"({described(value)})"
         if not _SECRET_BLOCKS.isdisjoint(self.keys) or any(names_secret(str(key)) for key in self.keys):
             return "(not shown)"
-        text = safe(one_line(_yaml(value)))
-        return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+        return shortened(safe(one_line(_yaml(value))), _SHOWN_CHARACTERS)
 
 
 def _yaml(value: object) -> str:

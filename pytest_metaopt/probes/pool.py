@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import pytest
 
+from ..documents.kinds import KINDS
 from ..secrets import redact
 from ..text import did_you_mean, one_line, printable
 from .command import Deadline, Runner
@@ -27,7 +28,7 @@ _FIXTURE = "_metaopt_fact_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_POOL = frozenset({"deadline", "run"})
 _OF_SESSION = frozenset({"settings", "code_root"})
-_PARAMETERS = frozenset({"campaign", "manifest", "run_config", "project_root", *_OF_SESSION, *_FROM_POOL})
+_PARAMETERS = frozenset({*KINDS, "project_root", *_OF_SESSION, *_FROM_POOL})
 
 _GRACE = 0.5
 """Seconds that a probe may take, past its deadline, to say itself that it did not meet it."""

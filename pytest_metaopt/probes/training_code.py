@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..documents.manifest import KNOWN_MODELS, Manifest
 from ..secrets import redact
-from ..text import described, did_you_mean, one_line, printable
+from ..text import described, did_you_mean, one_line, printable, shortened
 from .command import Result, Runner, plain
 from .pool import probe
 
@@ -198,8 +198,7 @@ def _problem(done: Result) -> str:
 
 
 def _short(text: str) -> str:
-    told = redact(one_line(printable(text)))
-    return told if len(told) <= _LONGEST_MESSAGE else f"{told[: _LONGEST_MESSAGE - 3]}..."
+    return shortened(redact(one_line(printable(text))), _LONGEST_MESSAGE)
 
 
 @dataclass(frozen=True)
