@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from .documents.document import dotted
-from .documents.run_config import ACCELERATORS, RunConfig, thawed
+from .documents.document import dotted, thawed
+from .documents.run_config import ACCELERATORS, RunConfig
 from .secrets import safe
 from .text import enumeration, one_line, wrapped
 

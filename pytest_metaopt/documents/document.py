@@ -121,3 +121,21 @@ def _shown(key: object) -> str:
     if isinstance(key, int) and key.bit_length() > _SHOWN_BITS:
         return "(a very large number)"
     return shortened(one_line(printable(str(key))), _SHOWN_CHARACTERS)
+
+
+def thawed(value: Any) -> Any:
+    """Return *value* made of plain dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: thawed(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [thawed(item) for item in value]
+    return value
+
+
+def frozen(value: Any) -> Any:
+    """Return *value* made of what can't be changed: read-only mappings, and tuples."""
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: frozen(item) for key, item in value.items()})
+    if isinstance(value, tuple | list):
+        return tuple(frozen(item) for item in value)
+    return value

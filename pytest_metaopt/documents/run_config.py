@@ -15,9 +15,9 @@ import yaml
 
 from ..secrets import names_secret, safe
 from ..text import described, one_line, shortened
-from .document import Document, DocumentError, KeyPath, dotted
+from .document import Document, DocumentError, KeyPath, dotted, frozen, thawed
 from .loading import read_yaml_mapping
-from .shapes import Problem
+from .shapes import Mistake
 
 if TYPE_CHECKING:
     from .run_config_model import RunConfigModel
@@ -51,16 +51,6 @@ _HINT = re.compile(r"^experiment_name\s*:", re.MULTILINE)
 _SHOWN_CHARACTERS = 60
 _SECRET_BLOCKS = frozenset({"env_variables", "secrets", "idempotency_token"})
 _NOTHING = object()
-
-
-@dataclass(frozen=True)
-class Mistake(Problem):
-    """Something wrong in a run config.
-
-    :param unknown: it is a key that is not known.
-    """
-
-    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,23 +182,6 @@ def _section_of(mistake: Mistake) -> str | None:
     return UNKNOWN_KEYS if mistake.unknown else _SECTION_OF.get(mistake.keys[0])
 
 
-def thawed(value: Any) -> Any:
-    """Return *value* made of plain dicts and lists."""
-    if isinstance(value, Mapping):
-        return {key: thawed(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [thawed(item) for item in value]
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return MappingProxyType({key: _frozen(item) for key, item in value.items()})
-    if isinstance(value, tuple | list):
-        return tuple(_frozen(item) for item in value)
-    return value
-
-
 def load_run_config(path: Path) -> RunConfig:
     """Read the run config *path*; what is wrong in it is told by its checks.
 
@@ -238,7 +211,7 @@ def with_overrides(config: Document, overrides: Sequence[Override]) -> RunConfig
         block[override.keys[-1]] = override.value
     return RunConfig(
         config.path,
-        _frozen(data),
+        frozen(data),
         # What an override gave stands nowhere in the file.
         {
             keys: position

@@ -49,6 +49,16 @@ class Problem:
     message: str
 
 
+@dataclass(frozen=True)
+class Mistake(Problem):
+    """Something wrong in a document of blocks.
+
+    :param unknown: it is a key that is not known.
+    """
+
+    unknown: bool = False
+
+
 def is_placeholder(value: object) -> bool:
     """Tell whether *value* is a string that somebody was to replace (campaign contract)."""
     return isinstance(value, str) and (

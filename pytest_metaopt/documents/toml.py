@@ -13,11 +13,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from ..text import printable
-from .document import DocumentError, KeyPath, Position
+from .document import DocumentError, KeyPath, Position, frozen
 from .loading import MAX_DEPTH, read_text
 
 if sys.version_info >= (3, 11):
@@ -72,15 +71,7 @@ def read_toml(path: Path, what: str) -> TomlTree:
         raise DocumentError(path, "holds a number of thousands of digits; quote it") from None
     except RecursionError:
         raise DocumentError(path, f"is nested deeper than {MAX_DEPTH} levels") from None
-    return TomlTree(MappingProxyType({key: _frozen(item) for key, item in value.items()}), positions)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return MappingProxyType({key: _frozen(item) for key, item in value.items()})
-    if isinstance(value, list):
-        return tuple([_frozen(item) for item in value])
-    return value
+    return TomlTree(frozen(value), positions)
 
 
 def _toml_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> DocumentError:
