@@ -91,29 +91,30 @@ class DocumentFile(pytest.Module):
                 f"check {check.id} at {check.source}: a {self.kind.name} has no each={check.each!r}"
                 f"{did_you_mean(check.each, known)}"
             )
-        fixtures = None
         if check.each not in self._subjects:
             self._subjects[check.each] = listing(self.document)
         for subject in self._subjects[check.each]:
-            item = self._item(check, subject, marks, fixtures)
-            # Looking up the fixtures takes longer than all the rest, and is the same for each subject.
-            fixtures = compat.fixtures_of(item)
-            yield item
+            yield self._item(check, subject, marks)
 
-    def _item(
-        self, check: Check, subject: Subject | None, marks: list[pytest.Mark], fixtures: Any = None
-    ) -> CheckItem:
+    def _item(self, check: Check, subject: Subject | None, marks: list[pytest.Mark]) -> CheckItem:
         param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
+        # Looking up the fixtures takes longer than all the rest, and is the same for each subject, and for
+        # each document of a folder, unless somebody marked this one.
+        place = self if self.own_markers else self.parent
+        asked = (place, check.function, check.bootstrap)
+        fixtures = self.preflight.fixtures.get(asked)
         item: CheckItem = CheckItem.from_parent(
             self,
             name=f"{check.group}[{param_id}]",
             originalname=check.group,
             callspec=compat.callspec(param_id, marks),
             callobj=check.function,
-            fixtureinfo=fixtures,
+            fixtureinfo=compat.copy_of(fixtures) if fixtures is not None else None,
             check=check,
             subject=subject,
         )
+        if fixtures is None:
+            self.preflight.fixtures[asked] = compat.fixtures_of(item)
         return item
 
 
@@ -168,9 +169,11 @@ class CheckItem(pytest.Function):
         self._bootstrapped = None
         self._bootstrap_error = None
         self._unmet = None
+        # What the fixture of that name would give; a fixture takes longer than most checks.
         if self.subject is not None and self.check.each is not None:
-            # What the fixture of that name would give; a fixture takes longer than most checks.
             self.funcargs[self.check.each] = self.subject.value
+        if not self.config.option.setupshow:
+            compat.fill(self, self.parent.kind.name, self.document)
         try:
             super().setup()
         except CheckFailed as error:

@@ -8,6 +8,7 @@ JUnit suite, to make a failure's text survive pytest-xdist, to run a session tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ __all__ = [
     "Skipped",
     "add_suite_property",
     "callspec",
+    "copy_of",
     "failure_repr",
+    "fill",
     "fixtures_of",
     "print_in_session",
     "run_unreported",
 ]
+
+_FIXTURES = f"{__package__}.fixtures"
 
 
 def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) -> None:
@@ -68,6 +73,19 @@ def callspec(param_id: str, marks: list[pytest.Mark]) -> Any:
 def fixtures_of(item: pytest.Function) -> Any:
     """Return what pytest found out of the fixtures of *item*, for others with the same function and marks."""
     return item._fixtureinfo
+
+
+def copy_of(fixtures: Any) -> Any:
+    """Return *fixtures* for one more item, whose ``fixturenames`` a plugin may then change."""
+    return replace(fixtures, names_closure=list(fixtures.names_closure))
+
+
+def fill(item: pytest.Function, name: str, value: object) -> None:
+    """Give *item* the *value* that our fixture *name* would, unless a project overrides the fixture."""
+    found = item._fixtureinfo.name2fixturedefs.get(name, ())
+    if len(found) == 1 and found[0].func.__module__ == _FIXTURES:
+        # The fixture itself takes the request, which so is among what pytest is about to set up, too.
+        item.funcargs.update({name: value, "request": item._request})
 
 
 def failure_repr(path: Path | str, line: int, summary: str, text: str) -> ExceptionChainRepr:

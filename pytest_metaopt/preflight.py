@@ -69,6 +69,7 @@ class Preflight:
         self._shared = self._shared_folder()
         self.first_looks = FirstLooks(self._shared / _STORE_NAME if self._shared else None)
         self.facts = Facts(self, limit=settings.timeout)
+        self.fixtures: dict[object, Any] = {}
 
     # -- who is who ---------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class Preflight:
         told: dict[str, Any] | None = getattr(self.config, "workerinput", None)
         return told
 
-    @property
+    @cached_property
     def coordinates(self) -> bool:
         """Whether this process sees every report."""
         return self.worker_input is None
