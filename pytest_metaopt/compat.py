@@ -8,7 +8,6 @@ JUnit suite, to make a failure's text survive pytest-xdist, to run a session tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ __all__ = [
     "Skipped",
     "add_suite_property",
     "callspec",
-    "copy_of",
     "failure_repr",
     "fill",
     "fixtures_of",
@@ -73,11 +71,6 @@ def callspec(param_id: str, marks: list[pytest.Mark]) -> Any:
 def fixtures_of(item: pytest.Function) -> Any:
     """Return what pytest found out of the fixtures of *item*, for others with the same function and marks."""
     return item._fixtureinfo
-
-
-def copy_of(fixtures: Any) -> Any:
-    """Return *fixtures* for one more item, whose ``fixturenames`` a plugin may then change."""
-    return replace(fixtures, names_closure=list(fixtures.names_closure))
 
 
 def fill(item: pytest.Function, name: str, value: object) -> None:
