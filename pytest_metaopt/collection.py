@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -16,7 +16,7 @@ from . import compat
 from .documents.document import Document, DocumentError
 from .documents.kinds import Kind, Subject
 from .evaluation import Failure, Outcome, bootstrap, evaluate, failed
-from .registry import Check, CheckFailed, NotApplicable
+from .registry import Check, CheckFailed, NotApplicable, Severity
 from .reporting import failure_text, summary_line
 from .secrets import safe
 from .text import did_you_mean
@@ -80,7 +80,7 @@ class DocumentFile(pytest.Module):
                 f"check {check.id} at {check.source} is parametrized; a check is asked once a subject:"
                 " use each=..., or declare several checks"
             )
-        marks = _marks(check)
+        marks = _marks(check.severity, check.bootstrap is not None)
         if check.each is None:
             yield self._item(check, None, marks)
             return
@@ -91,37 +91,41 @@ class DocumentFile(pytest.Module):
                 f"check {check.id} at {check.source}: a {self.kind.name} has no each={check.each!r}"
                 f"{did_you_mean(check.each, known)}"
             )
-        fixtures = None
         if check.each not in self._subjects:
             self._subjects[check.each] = listing(self.document)
         for subject in self._subjects[check.each]:
-            item = self._item(check, subject, marks, fixtures)
-            # Looking up the fixtures takes longer than all the rest, and is the same for each subject.
-            fixtures = compat.fixtures_of(item)
-            yield item
+            yield self._item(check, subject, marks)
 
-    def _item(
-        self, check: Check, subject: Subject | None, marks: list[pytest.Mark], fixtures: Any = None
-    ) -> CheckItem:
+    def _item(self, check: Check, subject: Subject | None, marks: tuple[pytest.Mark, ...]) -> CheckItem:
         param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
+        # Looking up the fixtures takes longer than all the rest, and is the same for each subject, and for
+        # each document of a folder, unless somebody marked this one.
+        place = self if self.own_markers else self.parent
+        asked = (place, check.function, check.bootstrap)
+        fixtures = self.preflight.fixtures.get(asked)
         item: CheckItem = CheckItem.from_parent(
             self,
             name=f"{check.group}[{param_id}]",
             originalname=check.group,
-            callspec=compat.callspec(param_id, marks),
+            callspec=compat.callspec(param_id, [*marks]),
             callobj=check.function,
             fixtureinfo=fixtures,
             check=check,
             subject=subject,
         )
+        if fixtures is None:
+            self.preflight.fixtures[asked] = compat.fixtures_of(item)
+        # A plugin may change these; each item has its own.
+        item.fixturenames = [*item.fixturenames]
         return item
 
 
-def _marks(check: Check) -> list[pytest.Mark]:
-    marks = [pytest.mark.metaopt, getattr(pytest.mark, check.severity)]
-    if check.bootstrap:
+@cache
+def _marks(severity: Severity, bootstraps: bool) -> tuple[pytest.Mark, ...]:
+    marks = [pytest.mark.metaopt, getattr(pytest.mark, severity)]
+    if bootstraps:
         marks.append(pytest.mark.usefixtures("_metaopt_bootstrap"))
-    return [decorator.mark for decorator in marks]
+    return tuple(decorator.mark for decorator in marks)
 
 
 class CheckItem(pytest.Function):
@@ -168,9 +172,11 @@ class CheckItem(pytest.Function):
         self._bootstrapped = None
         self._bootstrap_error = None
         self._unmet = None
+        # What the fixture of that name would give; a fixture takes longer than most checks.
         if self.subject is not None and self.check.each is not None:
-            # What the fixture of that name would give; a fixture takes longer than most checks.
             self.funcargs[self.check.each] = self.subject.value
+        if not self.config.option.setupshow:
+            compat.fill(self, self.parent.kind.name, self.document)
         try:
             super().setup()
         except CheckFailed as error:

@@ -24,10 +24,13 @@ __all__ = [
     "add_suite_property",
     "callspec",
     "failure_repr",
+    "fill",
     "fixtures_of",
     "print_in_session",
     "run_unreported",
 ]
+
+_FIXTURES = f"{__package__}.fixtures"
 
 
 def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) -> None:
@@ -68,6 +71,14 @@ def callspec(param_id: str, marks: list[pytest.Mark]) -> Any:
 def fixtures_of(item: pytest.Function) -> Any:
     """Return what pytest found out of the fixtures of *item*, for others with the same function and marks."""
     return item._fixtureinfo
+
+
+def fill(item: pytest.Function, name: str, value: object) -> None:
+    """Give *item* the *value* that our fixture *name* would, unless a project overrides the fixture."""
+    found = item._fixtureinfo.name2fixturedefs.get(name, ())
+    if len(found) == 1 and found[0].func.__module__ == _FIXTURES:
+        # The fixture itself takes the request, which so is among what pytest is about to set up, too.
+        item.funcargs.update({name: value, "request": item._request})
 
 
 def failure_repr(path: Path | str, line: int, summary: str, text: str) -> ExceptionChainRepr:

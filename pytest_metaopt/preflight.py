@@ -62,6 +62,7 @@ class Preflight:
         self.malformed = False
         self.verdicts: list[Verdict] = []
         self._catalog: Catalog | None = None
+        self._known: dict[Path, tuple[str, ...]] = {}
         self._planned: dict[Path, readiness.Plan] = {}
         self._told: set[Path] = set()
         self._coordination = ExitStack()
@@ -69,6 +70,7 @@ class Preflight:
         self._shared = self._shared_folder()
         self.first_looks = FirstLooks(self._shared / _STORE_NAME if self._shared else None)
         self.facts = Facts(self, limit=settings.timeout)
+        self.fixtures: dict[object, Any] = {}
 
     # -- who is who ---------------------------------------------------------------------------
 
@@ -78,7 +80,7 @@ class Preflight:
         told: dict[str, Any] | None = getattr(self.config, "workerinput", None)
         return told
 
-    @property
+    @cached_property
     def coordinates(self) -> bool:
         """Whether this process sees every report."""
         return self.worker_input is None
@@ -206,6 +208,7 @@ class Preflight:
         """Return the checks of a document, by id, as its conftests leave them."""
         assert node.document is not None  # noqa: S101 - collected only once it is parsed
         checks = self.catalog.of_document(node.kind.name, node.document)
+        self._known[node.path] = tuple(checks)
         node.ihook.pytest_metaopt_modify_checks(config=self.config, document=node.document, checks=checks)
         return checks
 
@@ -214,7 +217,6 @@ class Preflight:
         document = node.document
         assert document is not None  # noqa: S101 - collected only once it is parsed
         asked = {item.check.id for item in items}
-        known = self.catalog.of_document(node.kind.name, document)
         name = node.name_shown
         plan = readiness.Plan(
             path=str(node.path),
@@ -230,7 +232,7 @@ class Preflight:
                 for item in items
             ),
             fields=document.readiness_fields,
-            turned_off=tuple(check_id for check_id in known if check_id not in asked),
+            turned_off=tuple(check_id for check_id in self._known[node.path] if check_id not in asked),
             companions=tuple(str(path) for path in companions(document)),
         )
         self._planned[node.path] = plan

@@ -158,15 +158,15 @@ class Hooks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the outcome of a check on its report."""
-        if isinstance(item, CheckItem) and not item.looking:
-            reporting.settle(item, call)
+        if not isinstance(item, CheckItem) or item.looking:
+            return (yield)
+        reporting.settle(item, call)
         report = yield
-        if isinstance(item, CheckItem) and not item.looking:
-            reporting.complete(item, report)
-            reporting.clean(item, report)
-            plan = self.preflight.plan_to_tell(item.path)
-            if plan is not None:
-                report.metaopt_plan = plan  # type: ignore[attr-defined]
+        reporting.complete(item, report)
+        reporting.clean(item, report)
+        plan = self.preflight.plan_to_tell(item.path)
+        if plan is not None:
+            report.metaopt_plan = plan  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -563,3 +563,69 @@ def test_the_schema_says_what_the_checks_say(project: Project) -> None:
     assert [path.name for path in bad if f"{path.name}::" not in checked.stdout] == []
     found = json.loads(done.stdout)
     assert all(value.get("description") or "$ref" in value for value in found["properties"].values())
+
+
+# -- many documents in one session -------------------------------------------------------------------
+
+
+def test_fixtures_that_documents_share_the_look_up_of_are_each_folder_s_own(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+import pytest
+from pytest_metaopt import check
+
+@pytest.fixture
+def place(run_config):
+    return "outer"
+
+@check("own", group="run_config", document="run_config")
+def own(run_config, place, request):
+    assert request.node.path == run_config.path
+    assert place == ("inner" if run_config.path.parent.name == "inner" else "outer")
+    assert request.fixturenames.count("extra") == (run_config.path.stem == "extended")
+    assert request.fixturenames.count("marked") == (run_config.path.stem == "marked")
+
+@pytest.fixture
+def extra():
+    pass
+
+@pytest.fixture
+def marked():
+    pass
+
+def pytest_collectstart(collector):
+    if collector.path.stem == "marked" and isinstance(collector, pytest.File):
+        collector.add_marker(pytest.mark.usefixtures("marked"))
+
+def pytest_itemcollected(item):
+    if item.path.stem == "extended":
+        item.fixturenames.append("extra")
+""",
+    )
+    project.write(
+        "runs/inner/conftest.py", "import pytest\n\n@pytest.fixture\ndef place(place):\n    return 'inner'\n"
+    )
+    for name in ("a", "extended", "marked", "z", "inner/a", "inner/b"):
+        project.write(f"runs/{name}.yaml", MINIMAL)
+    option = "--metaopt-run-config"
+    result = project.pytest(option, "runs/*.yaml", option, "runs/inner/*.yaml")
+    result.assert_outcomes(passed=6 * 5)
+
+
+def test_fixture_of_a_project_takes_the_place_of_the_document_s_in_its_folder_only(project: Project) -> None:
+    project.write("outer.yaml", MINIMAL)
+    project.write("inner/inner.yaml", MINIMAL)
+    project.write(
+        "inner/conftest.py",
+        "import pytest\n\n@pytest.fixture\ndef run_config(run_config):\n    return 'theirs'\n",
+    )
+    result = project.pytest("--metaopt-run-config", "outer.yaml", "--metaopt-run-config", "inner/inner.yaml")
+    result.assert_outcomes(passed=4, failed=4)
+    assert "overrides our fixture 'run_config'" in " ".join(result.stdout.str().split())
+
+
+def test_setup_show_names_the_document_s_fixture(project: Project) -> None:
+    project.write("train.yaml", MINIMAL)
+    result = project.pytest("--metaopt-run-config", "train.yaml", "--setup-show")
+    result.stdout.fnmatch_lines(["*SETUP    M run_config*"])
