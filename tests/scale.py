@@ -1,4 +1,4 @@
-"""How often a soak test repeats: in full with ``SOAK=full``, else a fifth, so that CI is done in minutes."""
+"""How often a soak test repeats: in full with ``SOAK=full``, else a tenth, so that CI is done in minutes."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ FULL = os.environ.get("SOAK") == "full"
 
 
 def times(full: int) -> int:
-    """Return *full*, or a fifth of it."""
-    return full if FULL else full // 5
+    """Return *full*, or a tenth of it."""
+    return full if FULL else full // 10
