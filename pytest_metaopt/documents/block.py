@@ -112,9 +112,9 @@ class Block(BaseModel):
         elif kind == "missing":
             told = f"is missing; wanted: {_wanted_of(cls, key)}"
         elif kind == "literal_error" and isinstance(value, str):
-            choices = get_args(cls.model_fields[key].annotation)
+            choices = _choices(cls.model_fields[key].annotation)
             told = f"is none of {', '.join(choices)}{near(value, choices)}"
-        elif kind in {"greater_than", "greater_than_equal"} or kind == "int_type":
+        elif kind in _NUMERIC:
             told = f"is {Integer().found(value)}; wanted: {_wanted_of(cls, key)}"
         elif keys[-1:] == ("[key]",):
             keys, told = keys[:-1], "is a key that is no string; quote it"
@@ -133,6 +133,7 @@ class Block(BaseModel):
         return did_you_mean(name, needed) or did_you_mean(name, absent)
 
 
+_NUMERIC = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "int_type"}
 _WANTED = {"string_type": "a string", "list_type": "a list", "dict_type": "a mapping"}
 
 
@@ -144,6 +145,13 @@ def _wanted_of(block: type[Block], key: str) -> str:
     told = (field.json_schema_extra or {}) if not callable(field.json_schema_extra) else {}
     inner = block_of(field.annotation)
     return str(told.get("wanted") or (inner.wanted if inner is not None else "a string"))
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the words of a ``Literal``, which may be optional."""
+    return [
+        word for part in get_args(annotation) for word in (get_args(part) or (part,)) if isinstance(word, str)
+    ]
 
 
 def wanting(told: str) -> dict[str, Any]:

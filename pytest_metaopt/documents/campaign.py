@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..identity import (
     NotJsonError,
@@ -20,6 +21,9 @@ from .document import Document, DocumentError
 from .loading import read_yaml_mapping
 from .shapes import Choice, Field, Given, Integer, Number, Section, Text
 from .shapes import json_schema as schema_of
+
+if TYPE_CHECKING:
+    from .launch import Launch
 
 SECTIONS = (
     Section(
@@ -129,6 +133,26 @@ class Campaign(Document):
             for key, value in named.items()
             if isinstance(key, str) and isinstance(value, str) and value.strip() and "\0" not in value
         }
+
+    @cached_property
+    def launch(self) -> Launch | None:
+        """The launch that it amounts to where it runs on GPUs of this machine; None where it does not."""
+        wanted = self.get("compute.accelerator")
+        # The most common answer first: what would give it takes longer to import.
+        if self.get("compute.provider") != "local" or str(wanted).upper().startswith(("CPU", "NONE")):
+            return None
+        from .gpu_need import of_accelerators
+
+        if of_accelerators(wanted, ()) is None:
+            return None
+        from .launch import of_campaign
+
+        return of_campaign(self)
+
+
+def as_launch(campaign: Campaign) -> Launch | None:
+    """Return what a campaign says of this machine as a launch; None where it asks no GPU of it."""
+    return campaign.launch
 
 
 def load_campaign(path: Path) -> Campaign:

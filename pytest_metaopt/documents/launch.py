@@ -1,0 +1,283 @@
+"""The launch spec: the YAML file that says on which nodes a training is started, and how."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import quantity
+from .document import Document, Position, dotted, frozen, thawed
+from .gpu_need import GpuNeed, of_accelerators
+from .launcher import Launcher, of_command, with_arguments
+from .loading import read_yaml_mapping
+from .nodes import Node, Nodes
+from .shapes import Mistake, Problem
+
+if TYPE_CHECKING:
+    from .campaign import Campaign
+    from .launch_model import LaunchModel
+
+_HINT = re.compile(r"^(?:nodes|launcher|fabric)\s*:", re.MULTILINE)
+_GIB = 1 << 30
+_GB = 10**9
+_COUNTED = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where checkpoints are kept, and what they take; sizes in bytes, times in seconds; None: nobody said."""
+
+    checkpoint_dir: str | None = None
+    checkpoint_size: int | None = None
+    checkpoints: int = 1
+    scratch: int = 0
+    durable_mounts: tuple[str, ...] = ()
+    resume: bool | None = None
+    write_time: float | None = None
+    checkpoint_every: float | None = None
+
+    @property
+    def budget(self) -> int:
+        """The bytes that must be free: checkpoint size times number, and scratch (launch spec contract)."""
+        return (self.checkpoint_size or 0) * self.checkpoints + self.scratch
+
+
+@dataclass(frozen=True, eq=False)
+class Launch(Document):
+    """A parsed launch spec."""
+
+    @cached_property
+    def _validated(self) -> tuple[LaunchModel | None, Sequence[Mistake]]:
+        from .launch_model import validate
+
+        return validate(thawed(self.data))
+
+    @property
+    def model(self) -> LaunchModel | None:
+        """The launch spec with every value typed; None where something is wrong with it."""
+        return self._validated[0]
+
+    @cached_property
+    def problems(self) -> Sequence[Problem]:
+        """Everything that is wrong with it."""
+        # An anchored mapping is there once, however often it is referred to.
+        places = {place: keys for keys, place in reversed(list(self.duplicates.items()))}
+        twice = [
+            Problem(keys, f"{dotted(keys)} is given more than once; this one counts: keep one")
+            for keys in places.values()
+        ]
+        return [*self._validated[1], *self._nodes.problems, *twice]
+
+    @property
+    def valid(self) -> bool:
+        """Whether it can be asked about: nothing is wrong with it."""
+        return not self.problems
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes that it names, this machine where it names none; none where something is wrong."""
+        return self._nodes.listed if self.valid else ()
+
+    @property
+    def size(self) -> int:
+        """How many nodes the launch has, named or not."""
+        count = self.model.num_nodes if self.model is not None else None
+        return count if count is not None and not self.data.get("nodes") else len(self.nodes)
+
+    @property
+    def names_nodes(self) -> bool:
+        """Whether nodes are named, or the launch has just the one that is this machine."""
+        return bool(self.data.get("nodes")) or self.size == 1
+
+    @cached_property
+    def _nodes(self) -> Nodes:
+        return Nodes(self.data, self.model, self.path.parent)
+
+    # -- what it says ------------------------------------------------------------------------------
+
+    @cached_property
+    def gpus(self) -> GpuNeed | None:
+        """The GPUs that each node must have; None: none, or something is wrong."""
+        model = self.model
+        if model is None:
+            return None
+        resources = model.resources
+        entry, keys = model.gpus, ("gpus",)
+        if entry is None and resources is not None:
+            entry, keys = resources.gpu, ("resources", "gpu")  # type: ignore[assignment]
+        if entry is not None:
+            memory = entry.memory.strip() if entry.memory is not None else None
+            return GpuNeed(entry.count, entry.name, memory, keys) if entry.count else None
+        if resources is None or resources.accelerators is None:
+            return None
+        return of_accelerators(resources.accelerators, ("resources", "accelerators"))
+
+    @property
+    def uses_nccl(self) -> bool:
+        """Whether ranks talk to each other: more than one GPU in all."""
+        return self.gpus is not None and self.gpus.count * self.size > 1
+
+    @property
+    def spans_nodes(self) -> bool:
+        """Whether there are several nodes, whose GPUs work together."""
+        return self.gpus is not None and self.size > 1
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment that every rank gets."""
+        if self.model is None:
+            return {}
+        return {**(self.model.envs or {}), **(self.model.env or {})}
+
+    def env_block(self, name: str) -> str:
+        """Return the block that a variable stands in, or belongs in."""
+        return "envs" if name in (self.get("envs") or {}) else "env"
+
+    def env_line(self, name: str) -> int | None:
+        """Return the line at which a variable is given, else that of the block it belongs in."""
+        return self.line((self.env_block(name), name))
+
+    @cached_property
+    def launcher(self) -> Launcher | None:
+        """What starts the ranks; None: nobody said."""
+        model = self.model
+        if model is None:
+            return None
+        found = of_command(model.run) if model.run else None
+        entry = model.launcher
+        if entry is None:
+            return found
+        return with_arguments(found, entry.name, entry.args or {})
+
+    @property
+    def collective_timeout(self) -> float | None:
+        """The timeout that the training code gives its process group, in seconds; None: nobody said."""
+        entry = self.model.launcher if self.model is not None else None
+        return _seconds(entry.collective_timeout) if entry is not None else None
+
+    @property
+    def time_between_preemptions(self) -> float | None:
+        """The mean time between two preemptions, in seconds; None: nobody said."""
+        entry = self.model.elasticity if self.model is not None else None
+        return _seconds(entry.time_between_preemptions) if entry is not None else None
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where checkpoints are kept."""
+        model = self.model
+        if model is None:
+            return Storage()
+        entry, resources = model.storage, model.resources
+        disk = _bytes(resources.disk) if resources is not None else None
+        if entry is None:
+            return Storage(scratch=disk or 0)
+        return Storage(
+            entry.checkpoint_dir,
+            _bytes(entry.checkpoint_size),
+            entry.checkpoints,
+            (_bytes(entry.scratch) or 0) if entry.scratch is not None else disk or 0,
+            tuple(entry.durable_mounts or ()),
+            entry.resume,
+            _seconds(entry.write_time),
+            _seconds(entry.checkpoint_every),
+        )
+
+    @property
+    def storage_path(self) -> str | None:
+        """The path whose mount must have room: the checkpoint directory, else where the launch runs."""
+        if self.storage.checkpoint_dir is not None:
+            return self.storage.checkpoint_dir
+        return "." if self.storage.budget else None
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether it says where checkpoints are kept."""
+        return self.storage.checkpoint_dir is not None
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes of memory that a process must get on each node; None: nobody said."""
+        model = self.model
+        if model is None:
+            return None
+        if model.memory is not None:
+            return _memory_bytes(model.memory.strip())
+        told = model.resources.memory if model.resources is not None else None
+        found = _COUNTED.match(str(told).strip()) if isinstance(told, int | float | str) else None
+        if found is None or isinstance(told, bool) or not math.isfinite(float(found[0])):
+            return None
+        # SkyPilot counts it in GiB, and takes a "+" for what is meant anyway, at least so much.
+        return round(float(found[0]) * _GIB)
+
+
+def _memory_bytes(text: str) -> int:
+    """Return the bytes of a memory size; the field writes GB where it means GiB."""
+    plain = text.rstrip("+")
+    return quantity.size(re.sub(r"(?i)([kmgtp])b?$", r"\1iB", plain))
+
+
+def _bytes(value: object) -> int | None:
+    if value is None:
+        return None
+    return quantity.size(value) if isinstance(value, str) else round(float(str(value)) * _GB)
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    return quantity.duration(value) if isinstance(value, str) else float(str(value))
+
+
+def load_launch(path: Path) -> Launch:
+    """Read the launch spec *path*; what is wrong in it is told by its checks.
+
+    :raises DocumentError: it can't be read, or is no YAML mapping.
+    """
+    tree = read_yaml_mapping(path, "launch spec")
+    return Launch(path, tree.value, tree.positions, duplicates=tree.duplicates)
+
+
+def of_campaign(campaign: Campaign) -> Launch | None:
+    """Return the launch that a campaign on GPUs of this machine amounts to; None where it can't be one.
+
+    Its GPUs are those of ``compute.accelerator``, its storage is the folder of the campaign.
+    """
+    data = {
+        "resources": {"accelerators": campaign.get("compute.accelerator")},
+        "storage": {"checkpoint_dir": str(campaign.path.parent)},
+    }
+    launch = _OfCampaign(campaign.path, frozen(data), campaign.positions)
+    return launch if launch.valid else None
+
+
+@dataclass(frozen=True, eq=False)
+class _OfCampaign(Launch):
+    """What a campaign says of the machine that it runs on."""
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        return False
+
+    def position(self, dotted: str | Sequence[Any]) -> Position | None:  # noqa: ARG002 - all of it stands there
+        return super().position(("compute", "accelerator"))
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a launch spec, made of the models that validate one."""
+    from .launch_model import json_schema as of_models
+
+    return of_models()
+
+
+def looks_like_launch(path: Path, head: str) -> bool:
+    """Tell whether a YAML file that was named without saying its kind is a launch spec.
+
+    It is one by its name (``*launch*``) or by one of the top-level keys ``nodes``, ``launcher`` and
+    ``fabric`` in *head*, the beginning of its text.
+    """
+    return "launch" in path.stem.lower() or _HINT.search(head) is not None

@@ -1,0 +1,510 @@
+"""What a launch spec has to be: the rules that need no more than the file, as pydantic's models.
+
+The format is this project's own (contract of the launch spec). What a SkyPilot task (0.14.1) or a portable
+job request says in the same sense is taken under its own names: ``resources``, ``num_nodes``, ``envs``,
+``run``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from ..text import described
+from . import accelerator, quantity
+from .block import VISIBLE, Block, Words, near, not_blank, refusal, text_schema, validated, wanting
+from .block import json_schema as json_schema_of
+from .document import KeyPath
+from .launcher import NAMES, canonical, known_later, of_command
+from .shapes import Mistake
+
+_NODE_NAME = re.compile(r"[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MEMORY = re.compile(rf"{quantity.SIZE.pattern}\+?")
+_GPU_MEMORY = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,2})? ?[gG][iI]?[bB]\+?")
+_ADDRESS = re.compile(r"[A-Za-z0-9_.:%-]+")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
+_MOST_NODES = 10_000
+_MOST_GB = 1_000_000_000
+_MOST_SECONDS = 1_000_000_000
+_MOST_BITS = 64
+# What a JSON Schema says of an amount that is above 0.
+_SOME = r"(?=[0-9.]*[1-9])"
+_OF_SKYPILOT = (
+    *("accelerator_args", "any_of", "autostop", "cloud", "cpus", "disk_size", "disk_tier"),
+    *("ephemeral_storage", "image_id", "infra", "instance_type", "job_recovery", "labels", "local_disk"),
+    *("max_hourly_cost", "network_tier", "ordered", "ports", "priority", "priority_class", "region"),
+    *("spot_recovery", "use_spot", "volumes", "zone"),
+)
+"""Its other keys of ``resources`` (sky/utils/schemas.py), so that none is taken for a typo."""
+
+
+def _size(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise refusal(f"is {described(value)}; wanted: a size such as 100GB")
+    if isinstance(value, str):
+        try:
+            found: float = quantity.size(value)
+        except ValueError:
+            raise refusal("is no size such as 100GB or 1.5TiB") from None
+    else:
+        found = value
+        if value > _MOST_GB:
+            raise refusal(f"is more than {_MOST_GB} GB; a number is in GB: write bytes as 100GB")
+    if not found > 0:
+        raise refusal("is not above 0; wanted: a size such as 100GB")
+    return value
+
+
+def _memory(value: str) -> str:
+    if not _MEMORY.fullmatch(value.strip()):
+        raise refusal("is no memory size such as 40GB or 24GB+ (at least)")
+    if not quantity.size(value.strip().rstrip("+")):
+        raise refusal("is not above 0; wanted: a memory size such as 40GB")
+    return value
+
+
+def _gpu_memory(value: str) -> str:
+    if not _GPU_MEMORY.fullmatch(value.strip()):
+        raise refusal("is no memory of a GPU such as 40GB or 24GB+ (at least)")
+    return value
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise refusal(f"is {described(value)}; wanted: seconds, or a duration such as 10m")
+    if isinstance(value, str):
+        try:
+            found = quantity.duration(value)
+        except ValueError:
+            raise refusal("is no duration such as 90s, 10m, 6h or 2d") from None
+    else:
+        found = value
+    if found > _MOST_SECONDS:
+        raise refusal(f"is more than {_MOST_SECONDS} seconds; wanted: a duration such as 10m")
+    if not found > 0:
+        raise refusal("is not above 0; wanted: seconds, or a duration such as 10m")
+    return value
+
+
+def _node_name(value: str) -> str:
+    if not _NODE_NAME.fullmatch(value):
+        raise refusal("is no name for a node; wanted: letters, digits, '_', '.' and single '-'")
+    return value
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value) or value.startswith("-"):
+        raise refusal("is no host name or IP address")
+    return value
+
+
+def _interface(value: str) -> str:
+    if not _INTERFACE.fullmatch(value) or value.startswith("-"):
+        raise refusal("is no name of a network interface such as eth0")
+    return value
+
+
+def _path(value: str) -> str:
+    not_blank(value)
+    if "\0" in value:
+        raise refusal("holds a NUL character")
+    if not PurePosixPath(value).is_absolute() and not value.startswith("~/"):
+        raise refusal("is no absolute path; nodes have no folder in common to start from")
+    return value
+
+
+def _too_large(value: object) -> bool:
+    return isinstance(value, int) and value.bit_length() > _MOST_BITS
+
+
+def _variables(value: dict[str, Any]) -> dict[str, str]:
+    for name, item in value.items():
+        if not _VARIABLE.fullmatch(name):
+            raise refusal("has a key that is no name of a variable")
+        if _too_large(item):
+            raise refusal("has a very large number as a value; quote it")
+        if isinstance(item, bool) or not isinstance(item, str | int | float):
+            raise refusal(f"has {described(item)} as a value; wanted: strings and numbers")
+    return {name: str(item) for name, item in value.items()}
+
+
+def _given_later(value: dict[str, Any]) -> dict[str, str]:
+    # To SkyPilot null is a variable that --env gives at launch.
+    return _variables({name: "" if item is None else item for name, item in value.items()})
+
+
+_SIZE_SCHEMA = {
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": rf"^\s*{_SOME}(?:{quantity.SIZE.pattern})\s*$",
+        },
+        {"type": "number", "exclusiveMinimum": 0, "maximum": _MOST_GB, "description": "GB"},
+    ]
+}
+Size = Annotated[Any, AfterValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
+Duration = Annotated[
+    Any,
+    AfterValidator(_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": rf"^\s*{_SOME}(?:{quantity.DURATION.pattern})\s*$"},
+                {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": _MOST_SECONDS,
+                    "description": "seconds",
+                },
+            ]
+        }
+    ),
+]
+Memory = Annotated[
+    str,
+    AfterValidator(_memory),
+    text_schema(pattern=rf"^\s*{_SOME}(?:{quantity.SIZE.pattern})\+?\s*$"),
+]
+GpuMemory = Annotated[
+    str, AfterValidator(_gpu_memory), text_schema(pattern=rf"^\s*{_GPU_MEMORY.pattern}\s*$")
+]
+NodeName = Annotated[str, AfterValidator(_node_name), text_schema(pattern=f"^{_NODE_NAME.pattern}$")]
+Address = Annotated[str, AfterValidator(_address), text_schema(pattern=r"^[A-Za-z0-9_.:%][A-Za-z0-9_.:%-]*$")]
+Interface = Annotated[
+    str, AfterValidator(_interface), text_schema(pattern=r"^[A-Za-z0-9_.:@][A-Za-z0-9_.:@-]{0,14}$")
+]
+AbsolutePath = Annotated[str, AfterValidator(_path), text_schema(pattern="^(?:/|~/)")]
+Variables = Annotated[
+    dict[str, Any],
+    AfterValidator(_variables),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{_VARIABLE.pattern}$"},
+            "additionalProperties": {"type": ["string", "number"]},
+        }
+    ),
+]
+LaterVariables = Annotated[
+    dict[str, Any],
+    AfterValidator(_given_later),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{_VARIABLE.pattern}$"},
+            "additionalProperties": {"type": ["string", "number", "null"]},
+        }
+    ),
+]
+Arguments = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"anyOf": [{"type": ["string", "number"]}, {"const": True}]},
+        }
+    ),
+]
+
+
+class NodeEntry(Block):
+    """A node with more than its host spec."""
+
+    wanted = "a host spec, or a mapping with host"
+
+    host: Words = Field(description="Its host spec, as pytest-testinfra takes it: ssh://user@host, local://.")
+    name: NodeName | None = Field(
+        None, description="What reports and node lists call it; default: the host's name."
+    )
+    address: Address | None = Field(
+        None, description="What the other nodes reach it by; default: the host's name in the spec."
+    )
+    env: Variables | None = Field(
+        None, description="What only the ranks on this node get.", json_schema_extra=wanting("a mapping")
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema of an entry, which may be the host spec alone."""
+        block = handler.resolve_ref_schema(handler(schema))
+        return {"anyOf": [{"type": "string", "pattern": VISIBLE}, block]}
+
+
+def _entry(value: Any) -> Any:
+    return {"host": value} if isinstance(value, str) else value
+
+
+class Gpus(Block):
+    """The GPUs that each node must have."""
+
+    wanted = "a mapping with name and count"
+
+    name: Words | None = Field(None, description="The model: A100, H100, L4; default: any.")
+    count: int = Field(
+        1, ge=0, le=64, description="How many a node.", json_schema_extra=wanting("an integer from 0 to 64")
+    )
+    memory: GpuMemory | None = Field(None, description="The memory of each: 80GB, or 24GB+ for at least.")
+
+
+class Network(Block):
+    """The network between the nodes."""
+
+    interface: Interface | None = Field(
+        None, description="The interface that the nodes reach each other over; default: by the route."
+    )
+    mtu: int | None = Field(
+        None,
+        ge=576,
+        le=65535,
+        description="The MTU of that interface, in bytes.",
+        json_schema_extra=wanting("an integer from 576 to 65535"),
+    )
+    rdma: bool | None = Field(
+        None,
+        description="Whether NCCL is to use RDMA (InfiniBand, RoCE).",
+        json_schema_extra=wanting("true or false"),
+    )
+
+
+class LauncherEntry(Block):
+    """What starts the ranks, where the command line does not tell."""
+
+    name: Literal["torchrun", "horovodrun", "deepspeed", "accelerate", "mpirun", "srun", "python"] | None = (
+        Field(
+            None,
+            description="The launcher; default: the one that run starts.",
+            json_schema_extra=wanting(f"one of {', '.join(NAMES)}"),
+        )
+    )
+    args: Arguments | None = Field(
+        None,
+        description="Its options by name: {max_restarts: 3, rdzv_backend: c10d}.",
+        json_schema_extra=wanting("a mapping"),
+    )
+    collective_timeout: Duration | None = Field(
+        None, description="The timeout that the training code gives init_process_group: 10m."
+    )
+
+    @classmethod
+    def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
+        arguments = given.get("args")
+        for key, value in arguments.items() if isinstance(arguments, Mapping) else ():
+            if value is False or not isinstance(value, str | int | float):
+                yield ("args", key), f"is {described(value)}; wanted: a string, a number or true"
+            elif _too_large(value):
+                yield ("args", key), "is a very large number; wanted: a string, a number or true"
+
+
+class Storage(Block):
+    """Where checkpoints are kept, and what they take."""
+
+    checkpoint_dir: AbsolutePath | None = Field(None, description="The checkpoint directory, on every node.")
+    checkpoint_size: Size | None = Field(None, description="The size of one checkpoint: 40GB.")
+    checkpoints: int = Field(
+        1,
+        ge=1,
+        le=100_000,
+        description="How many are kept at a time.",
+        json_schema_extra=wanting("an integer, 1 or more"),
+    )
+    scratch: Size | None = Field(None, description="What else is written on that mount: 100GB.")
+    durable_mounts: list[AbsolutePath] | None = Field(
+        None,
+        description="The mounts that survive the teardown of the machines.",
+        json_schema_extra=wanting("a list of paths"),
+    )
+    resume: bool | None = Field(
+        None,
+        description="Whether a restarted rank loads the latest checkpoint.",
+        json_schema_extra=wanting("true or false"),
+    )
+    write_time: Duration | None = Field(None, description="How long it takes to write a checkpoint: 2m.")
+    checkpoint_every: Duration | None = Field(None, description="How often one is written: 30m.")
+
+
+class Elasticity(Block):
+    """What is known of lost workers."""
+
+    expected_lost_workers: int | None = Field(
+        None,
+        ge=0,
+        description="How many workers may be lost at a time.",
+        json_schema_extra=wanting("an integer, 0 or more"),
+    )
+    pinned_to_max_np: bool | None = Field(
+        None,
+        description="Whether learning rate and shards are computed from max-np, not from the current size.",
+        json_schema_extra=wanting("true or false"),
+    )
+    time_between_preemptions: Duration | None = Field(
+        None, description="The mean time between two preemptions of the launch: 6h."
+    )
+
+
+def _accelerators(value: Any) -> Any:
+    for _, told in accelerator.problems(value):
+        raise refusal(told)
+    return value
+
+
+class Resources(Block):
+    """What a SkyPilot task or a portable job request asks for; what is no question here is let be."""
+
+    model_config = ConfigDict(extra="ignore")
+    ignored: ClassVar[str] = "SkyPilot's other keys (cloud, region, use_spot, ...) are its own affair"
+
+    gpu: Gpus | None = Field(None, description="The GPUs, as a portable job request has them.")
+    accelerators: Annotated[Any, AfterValidator(_accelerators)] = Field(
+        None, description="The GPUs, as SkyPilot writes them: A100:8, 80GB+:2."
+    )
+    memory: Any = Field(None, description="Memory a node, GiB: 64, or 64+ for at least (as SkyPilot).")
+    disk: Size | None = Field(None, description="Disk a node: 100GB (portable job request).")
+
+    @classmethod
+    def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
+        own = [name for name in cls.model_fields if name not in given]
+        for key in given:
+            if not isinstance(key, str) or key in cls.model_fields or key in _OF_SKYPILOT:
+                continue
+            # Of the keys that nobody knows only a typo of one that is asked about is told.
+            if near(key, own) and near(key, [*own, *_OF_SKYPILOT]) == near(key, own):
+                yield (key,), f"is no known key{near(key, own)}"
+
+
+class LaunchModel(Block):
+    """The nodes of a launch, and what has to be true of them (pytest-metaopt)."""
+
+    name: Words | None = Field(None, description="What the launch is called.")
+    nodes: list[Annotated[NodeEntry, BeforeValidator(_entry)]] | None = Field(
+        None,
+        description="The nodes: host specs, or mappings with host; default: this machine.",
+        json_schema_extra={**wanting("a list of host specs"), "minItems": 1, "maxItems": _MOST_NODES},
+    )
+    num_nodes: int | None = Field(
+        None, ge=1, description="How many nodes.", json_schema_extra=wanting("an integer, 1 or more")
+    )
+    gpus: Gpus | None = Field(None, description="The GPUs that each node must have.")
+    memory: Memory | None = Field(None, description="The memory that a process gets on each node: 200GB+.")
+    resources: Resources | None = Field(
+        None, description="What a SkyPilot task or a portable job request says of GPUs, memory and disk."
+    )
+    fabric: Literal["nvswitch", "nvlink", "pcie"] | None = Field(
+        None,
+        description="How the GPUs of a node are connected: nvswitch (HGX, DGX), nvlink, pcie.",
+        json_schema_extra=wanting("nvswitch, nvlink or pcie"),
+    )
+    network: Network | None = Field(None, description="The network between the nodes.")
+    launcher: LauncherEntry | None = Field(None, description="What starts the ranks.")
+    run: Words | None = Field(None, description="The command line that is run on the nodes.")
+    env: Variables | None = Field(
+        None, description="The environment that ranks get.", json_schema_extra=wanting("a mapping")
+    )
+    envs: LaterVariables | None = Field(
+        None,
+        description="The same, as SkyPilot calls it; null: given at launch.",
+        json_schema_extra=wanting("a mapping"),
+    )
+    storage: Storage | None = Field(None, description="Where checkpoints are kept.")
+    elasticity: Elasticity | None = Field(None, description="What is known of lost workers.")
+    candidates: list[Words] | None = Field(
+        None,
+        description="Clouds in the order of preference (portable job request); not asked about.",
+        json_schema_extra=wanting("a list of names"),
+    )
+    workdir: Any = Field(None, description="SkyPilot's; not asked about.")
+    setup: Any = Field(None, description="SkyPilot's; not asked about.")
+    file_mounts: Any = Field(None, description="SkyPilot's; not asked about.")
+    volumes: Any = Field(None, description="SkyPilot's; not asked about.")
+    secrets: Any = Field(None, description="SkyPilot's; not asked about, and never shown.")
+    managed_secrets: Any = Field(None, description="SkyPilot's; not asked about, and never shown.")
+    service: Any = Field(None, description="SkyPilot's; not asked about.")
+    pool: Any = Field(None, description="SkyPilot's; not asked about.")
+    event_callback: Any = Field(None, description="SkyPilot's; not asked about.")
+    inputs: Any = Field(None, description="SkyPilot's; not asked about.")
+    outputs: Any = Field(None, description="SkyPilot's; not asked about.")
+    config: Any = Field(None, description="SkyPilot's; not asked about.")
+
+    @classmethod
+    def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
+        nodes = given.get("nodes")
+        if isinstance(nodes, list):
+            if not nodes:
+                yield ("nodes",), "is an empty list; name a node, or remove the key for this machine"
+            if len(nodes) > _MOST_NODES:
+                yield ("nodes",), f"has {len(nodes)} nodes; wanted: {_MOST_NODES} at most"
+        yield from _same_said_twice(given)
+        yield from _launcher_contradictions(given)
+
+
+def _same_said_twice(given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:
+    resources = given.get("resources")
+    resources = resources if isinstance(resources, Mapping) else {}
+    said = [
+        keys
+        for keys, there in (
+            (("gpus",), "gpus" in given),
+            (("resources", "gpu"), "gpu" in resources),
+            (("resources", "accelerators"), "accelerators" in resources),
+        )
+        if there
+    ]
+    if len(said) > 1:
+        yield said[1], f"is given beside {'.'.join(said[0])}; keep one of them"
+    if "memory" in given and "memory" in resources:
+        yield ("resources", "memory"), "is given beside memory; keep one of them"
+    env, envs = given.get("env"), given.get("envs")
+    if isinstance(env, Mapping) and isinstance(envs, Mapping):
+        for name in envs:
+            if isinstance(name, str) and name in env:
+                yield ("envs", name), "is in env too; keep one of them"
+
+
+def _launcher_contradictions(given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:
+    entry, command = given.get("launcher"), given.get("run")
+    if not isinstance(entry, Mapping) or not isinstance(command, str):
+        return
+    found = of_command(command)
+    if found is None:
+        return
+    name = entry.get("name")
+    if isinstance(name, str) and name in NAMES and name != found.name:
+        yield ("launcher", "name"), f"is {name}, but run starts {found.name}{near(name, [found.name])}"
+        return
+    arguments = entry.get("args")
+    for key, value in arguments.items() if isinstance(arguments, Mapping) else ():
+        written = found.options.get(canonical(found.name, key)) if isinstance(key, str) else None
+        if written is None or isinstance(value, bool) or not isinstance(value, str | int | float):
+            continue
+        if _too_large(value) or known_later(written):
+            continue
+        if written != str(value):
+            yield ("launcher", "args", key), "is not what run says; keep one of them"
+
+
+def validate(data: Mapping[Any, Any]) -> tuple[LaunchModel | None, list[Mistake]]:
+    """Return the typed launch spec, or None and everything that is wrong with *data*.
+
+    :param data: made of plain dicts and lists.
+    """
+    return validated(LaunchModel, data)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a launch spec."""
+    return json_schema_of(LaunchModel, "launch spec")
