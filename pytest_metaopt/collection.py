@@ -48,6 +48,7 @@ class DocumentFile(pytest.Module):
         self.preflight = preflight
         self.kind = kind
         self.document: Document | None = None
+        self.view = preflight.views.get(self.path)
         self._subjects: dict[str, Sequence[Subject]] = {}
         # Some plugins ask the module of every item for its name.
         self._module = ModuleType(self.path.stem)
@@ -84,17 +85,30 @@ class DocumentFile(pytest.Module):
         if check.each is None:
             yield self._item(check, None, marks)
             return
-        listing = self.kind.subjects.get(check.each)
+        kind, document = self._asked(check)
+        listing = kind.subjects.get(check.each)
         if listing is None:
-            known = list(self.kind.subjects)
+            known = list(kind.subjects)
             raise self.CollectError(
-                f"check {check.id} at {check.source}: a {self.kind.name} has no each={check.each!r}"
+                f"check {check.id} at {check.source}: a {kind.name} has no each={check.each!r}"
                 f"{did_you_mean(check.each, known)}"
             )
         if check.each not in self._subjects:
-            self._subjects[check.each] = listing(self.document)
+            self._subjects[check.each] = listing(document)
         for subject in self._subjects[check.each]:
             yield self._item(check, subject, marks)
+
+    def asked_document(self, check: Check) -> tuple[str, Document]:
+        """Return what a check is asked of, and the name of its kind."""
+        kind, document = self._asked(check)
+        return kind.name, document
+
+    def _asked(self, check: Check) -> tuple[Kind, Document]:
+        """Return what a check is asked of: the document, or what it is looked at as."""
+        if self.view is not None and check.document == self.view[0].name:
+            return self.view
+        assert self.document is not None  # noqa: S101 - items are made from a parsed document
+        return self.kind, self.document
 
     def _item(self, check: Check, subject: Subject | None, marks: tuple[pytest.Mark, ...]) -> CheckItem:
         param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
@@ -176,7 +190,7 @@ class CheckItem(pytest.Function):
         if self.subject is not None and self.check.each is not None:
             self.funcargs[self.check.each] = self.subject.value
         if not self.config.option.setupshow:
-            compat.fill(self, self.parent.kind.name, self.document)
+            compat.fill(self, *self.parent.asked_document(self.check))
         try:
             super().setup()
         except CheckFailed as error:
@@ -229,7 +243,9 @@ class CheckItem(pytest.Function):
 
     def _evaluate(self) -> Failure | None:
         if self._unmet is not None:
-            return failed(self._unmet, self.check)
+            failure = failed(self._unmet, self.check)
+            # A service that can't be reached says neither yes nor no.
+            return replace(failure, advisory=failure.advisory or self.check.online)
         arguments = {name: self.funcargs[name] for name in fixture_names(self.check.function)}
         _require_own_types(self.check, arguments)
         return evaluate(self.check, arguments)

@@ -41,7 +41,7 @@ class Facts:
             probes = seen[item.parent]
             wanted = [probes[name] for name in item.fixturenames if name in probes]
             if wanted:
-                self._pool.start(wanted, self._about(item))
+                self._pool.start(wanted, self._about(item.parent))
 
     def host(self, root: Path) -> Fact:
         """Return what this host has; waits for it.
@@ -54,18 +54,16 @@ class Facts:
         return self._pool.get(declared, {"project_root": root})
 
     def ask(self, declared: Probe, request: pytest.FixtureRequest) -> object:
-        """Return the fact for the check that is running; waits for it.
+        """Return the fact about the document whose checks are running; waits for it.
 
         :raises CheckFailed: it could not be gathered.
         """
-        item = request.node
-        if not isinstance(item, CheckItem):
+        node = request.node
+        if not isinstance(node, DocumentFile):
             pytest.fail(f"{declared.name!r} is gathered for the checks of pytest-metaopt only")
-        fact = self._pool.get(declared, self._about(item))
+        fact = self._pool.get(declared, self._about(node))
         if fact.failure is not None:
-            # A service that can't be reached says neither yes nor no.
-            advisory = item.check.online
-            raise CheckFailed([Finding(f"{declared.name}: {fact.failure}")], advisory=advisory)
+            raise CheckFailed([Finding(f"{declared.name}: {fact.failure}")])
         return fact.value
 
     def close(self) -> None:
@@ -89,11 +87,14 @@ class Facts:
             for declared in probes
         }
 
-    def _about(self, item: CheckItem) -> Mapping[str, Any]:
+    def _about(self, node: DocumentFile) -> Mapping[str, Any]:
         settings = self._preflight.settings
+        view = node.view
         return {
-            item.parent.kind.name: item.document,
-            "project_root": self._preflight.roots[item.path],
+            node.kind.name: node.document,
+            **({view[0].name: view[1]} if view is not None else {}),
+            "project_root": self._preflight.roots[node.path],
             "settings": settings,
+            "session_folder": self._preflight.session_folder,
             "code_root": settings.root or self._preflight.config.rootpath,
         }

@@ -114,6 +114,8 @@ def _item(request: pytest.FixtureRequest) -> CheckItem:
 
 
 def _document(node: DocumentFile, kind: str | None) -> Document:
+    if node.view is not None and node.view[0].name == kind:
+        return node.view[1]
     if node.kind.name != kind:
         pytest.fail(f"the fixture {kind!r} is for checks of a {kind}; this is one of a {node.kind.name}")
     assert node.document is not None  # noqa: S101 - checks are collected from a parsed document
@@ -155,6 +157,21 @@ def run_config(request: pytest.FixtureRequest) -> Document:
     if not isinstance(node, DocumentFile):
         pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
     return _document(node, request.fixturename)
+
+
+@pytest.fixture(scope="module")
+def launch(request: pytest.FixtureRequest) -> Document:
+    """The launch spec that is asked about: ``nodes``, ``gpus``, ``storage``, ``launcher``, ``env``."""
+    node = request.node
+    if not isinstance(node, DocumentFile):
+        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
+    return _document(node, request.fixturename)
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest) -> object:
+    """The node that is asked about, in a check with ``each="node"``."""
+    return _subject(request)
 
 
 @pytest.fixture

@@ -38,6 +38,13 @@ def add_options(parser: pytest.Parser) -> None:
         " (repeatable).",
     )
     group.addoption(
+        "--metaopt-launch",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="Run the checks of this launch spec: its nodes, GPUs, networks and disks (repeatable).",
+    )
+    group.addoption(
         "--metaopt-override",
         action="append",
         default=[],
@@ -65,8 +72,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--metaopt-timeout",
         metavar="SECONDS",
-        help="Seconds that each fact from outside (SkyPilot's answer, git ls-remote, ...) may take."
+        help="Seconds that each fact from outside (SkyPilot's answer, git ls-remote, a node, ...) may take."
         " Default: 60.",
+    )
+    group.addoption(
+        "--metaopt-max-connections",
+        metavar="N",
+        help="How many nodes of a launch are asked at a time. Default: 64.",
     )
     group.addoption(
         "--metaopt-online",
@@ -117,6 +129,7 @@ def asked_for(config: pytest.Config) -> bool:
         option.metaopt_campaign
         or option.metaopt_manifest
         or option.metaopt_run_config
+        or option.metaopt_launch
         or option.metaopt_override
         or option.metaopt_checks
         or any(file_part(arg).endswith((".yaml", ".yml", ".toml")) for arg in config.args)

@@ -31,6 +31,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         given.metaopt_campaign
         or given.metaopt_manifest
         or given.metaopt_run_config
+        or given.metaopt_launch
         or any(str(argument).endswith((".yaml", ".yml")) for argument in given.file_or_dir)
     ):
         from . import arguments

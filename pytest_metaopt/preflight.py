@@ -52,6 +52,7 @@ class Preflight:
         self._documents: dict[Path, Document | DocumentError] = {}
         self.kinds = self._with_companions(_named_kinds(settings))
         self.roots = {path: project_root(path, settings.root) for path in self.kinds}
+        self.views = self._seen_as()
         self.artifacts = {
             path: settings.readiness or root / STATE_FOLDER / readiness.ARTIFACT_NAME
             for path, root in self.roots.items()
@@ -103,6 +104,11 @@ class Preflight:
             return Path(told) if told else None
         return None
 
+    @property
+    def session_folder(self) -> Path | None:
+        """The folder that the workers of the session share; None where there are none."""
+        return self._shared
+
     def share_with_worker(self, workerinput: dict[str, Any]) -> None:
         """Tell a worker that is about to start where first looks are shared."""
         if self._shared is None:
@@ -143,6 +149,25 @@ class Preflight:
         except DocumentError:
             return {}  # told when it is collected
 
+    def _seen_as(self) -> dict[Path, tuple[Kind, Document]]:
+        """Return what documents are looked at as, too: the kind, and the document of that kind."""
+        found = {}
+        for path, kind in self.kinds.items():
+            if kind.view is None or not os.path.isfile(path):
+                continue
+            try:
+                view = kind.view.of(self.document(path, kind))
+            except DocumentError:
+                continue  # told when it is collected
+            if view is not None:
+                found[path] = KINDS[kind.view.kind], view
+        return found
+
+    @property
+    def kinds_asked(self) -> list[Kind]:
+        """The kinds that checks and probes are needed of."""
+        return [*self.kinds.values(), *(kind for kind, _ in self.views.values())]
+
     def changed(self) -> dict[str, list[Path]]:
         """Return what overrides changed, and the documents that it was changed in."""
         found: dict[str, list[Path]] = {}
@@ -170,17 +195,18 @@ class Preflight:
         if self._catalog is None:
             # The checks of other kinds are imported only to be shown.
             whole = self.config.option.metaopt_checks
-            self._catalog = self._catalog_of(KINDS.values() if whole else self.kinds.values())
+            online = whole or self.settings.online
+            self._catalog = self._catalog_of(KINDS.values() if whole else self.kinds_asked, online=online)
         return self._catalog
 
-    def _catalog_of(self, kinds: Iterable[Kind]) -> Catalog:
+    def _catalog_of(self, kinds: Iterable[Kind], *, online: bool) -> Catalog:
         modules = [
             plugin
             for plugin in self.config.pluginmanager.get_plugins()
             if isinstance(plugin, ModuleType) and not plugin.__name__.startswith("_pytest.")
         ]
         return Catalog(
-            {kind.name: kind.check_modules for kind in kinds},
+            {kind.name: kind.check_modules + (kind.online_check_modules if online else ()) for kind in kinds},
             modules,
             advisory=self.settings.advisory,
             blocking=self.settings.blocking,
@@ -195,7 +221,7 @@ class Preflight:
         """
         if not self.catalog.unknown_ids():
             return
-        catalog = self._catalog_of(KINDS.values())
+        catalog = self._catalog_of(KINDS.values(), online=True)
         ids = catalog.ids()
         problems = [
             f"{setting}: there is no check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
@@ -207,9 +233,20 @@ class Preflight:
     def checks(self, node: DocumentFile) -> dict[str, Check]:
         """Return the checks of a document, by id, as its conftests leave them."""
         assert node.document is not None  # noqa: S101 - collected only once it is parsed
-        checks = self.catalog.of_document(node.kind.name, node.document)
+        checks = self._known_checks(node)
         self._known[node.path] = tuple(checks)
         node.ihook.pytest_metaopt_modify_checks(config=self.config, document=node.document, checks=checks)
+        return checks
+
+    def _known_checks(self, node: DocumentFile) -> dict[str, Check]:
+        assert node.document is not None  # noqa: S101 - collected only once it is parsed
+        checks = self.catalog.of_document(node.kind.name, node.document)
+        if node.view is not None:
+            kind, view = node.view
+            of_parts = self.catalog.of_document(kind.name, view)
+            checks |= {
+                check.id: check for check in of_parts.values() if check.each and check.id not in checks
+            }
         return checks
 
     def plan(self, node: DocumentFile, items: Sequence[CheckItem]) -> None:
@@ -228,6 +265,7 @@ class Preflight:
                     item.check.severity,
                     printable(item.subject.name) if item.subject else None,
                     name,
+                    item.check.each,
                 )
                 for item in items
             ),
@@ -398,7 +436,8 @@ class Preflight:
         root = self.roots[path] if self.settings.readiness is None else None
         try:
             with held([project_lock(self.roots[path], "artifact")]):
-                readiness.write_artifact(verdict.artifact, artifact_path, root=root)
+                lists = _node_lists(verdict) if verdict.nodes else None
+                readiness.write_artifact(verdict.artifact, artifact_path, root=root, beside=lists)
         except (readiness.NotWrittenError, LockUnavailableError) as error:
             return Verdict(verdict, artifact_path, place, written=False, note=str(error))
         return Verdict(verdict, artifact_path, place, written=True, note=None)
@@ -451,7 +490,14 @@ class Verdict:
             "complete": self.readiness.complete,
             "written": self.written,
             "note": self.note or self.readiness.why_incomplete,
+            "nodes": [node.to_json() for node in self.readiness.nodes],
         }
+
+
+def _node_lists(verdict: readiness.Readiness) -> dict[str, list[str]]:
+    from .roster import node_lists
+
+    return node_lists(verdict.nodes)
 
 
 def _named_kinds(settings: Settings) -> dict[Path, Kind]:

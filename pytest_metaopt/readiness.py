@@ -15,9 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .roster import NodeVerdict
+
 
 SCHEMA_VERSION = 1
+NODE = "node"
+"""The group of checks of nodes, and what their subject is called."""
 ARTIFACT_NAME = "preflight-readiness.json"
 
 Status = Literal["READY", "FAILED", "INCOMPLETE"]
@@ -31,6 +37,7 @@ class PlannedCheck:
 
     :param key: what its results are known by; unlike a node id, unique in a session.
     :param document: the file that is asked about, as people see it.
+    :param part: what kind of part of it the subject is: ``job``, ``node``.
     """
 
     key: str
@@ -38,6 +45,7 @@ class PlannedCheck:
     severity: str
     subject: str | None = None
     document: str = ""
+    part: str | None = None
 
     @property
     def label(self) -> str:
@@ -129,6 +137,7 @@ class Readiness:
     :param unevaluated: the blocking checks that were not evaluated.
     :param changes: what bootstraps changed.
     :param interruption: why the session as a whole can't be trusted, None where it can.
+    :param nodes: how each node of a launch came out.
     """
 
     plan: Plan
@@ -137,6 +146,7 @@ class Readiness:
     unevaluated: tuple[str, ...]
     changes: tuple[str, ...]
     interruption: str | None
+    nodes: tuple[NodeVerdict, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -155,6 +165,18 @@ class Readiness:
             f"{len(self.unevaluated)} of {blocking} blocking checks were not evaluated:"
             f" {_enumeration(self.unevaluated)}"
         )
+
+
+def _nodes(
+    results: Sequence[tuple[PlannedCheck, Mapping[str, Any] | None]],
+) -> tuple[NodeVerdict, ...]:
+    from .roster import Asked, roster
+
+    return roster(
+        Asked(check.subject, check.check_id, check.severity == "blocking", result)
+        for check, result in results
+        if check.part == NODE and check.subject is not None
+    )
 
 
 def judge(
@@ -184,6 +206,7 @@ def judge(
         unevaluated=unevaluated,
         changes=changes,
         interruption=interruption,
+        nodes=_nodes(results) if any(check.part == NODE for check in plan.checks) else (),
     )
 
 
@@ -277,10 +300,18 @@ class NotWrittenError(Exception):
     """The artifact could not be written; ``str()`` of it says why and what to do."""
 
 
-def write_artifact(artifact: Mapping[str, Any], path: Path, *, root: Path | None) -> None:
+def write_artifact(
+    artifact: Mapping[str, Any],
+    path: Path,
+    *,
+    root: Path | None,
+    beside: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Write *artifact* to *path* so that a reader sees the old file or the whole new one, never a part.
 
     To be called with the project's lock held.
+
+    :param beside: files to write in the same folder before it, by their name: a line each.
 
     :param root: the project root that the file's folder must lie in; the folder is not made, since whether
         it is there is a check of its own. None: the user named *path*, and its folder is made.
@@ -296,6 +327,9 @@ def write_artifact(artifact: Mapping[str, Any], path: Path, *, root: Path | None
             raise NotWrittenError(f"{path} is a directory; remove it")
         if path.exists() and not path.is_file():
             raise NotWrittenError(f"{path} is no regular file; name another one")
+        for name, lines in (beside or {}).items():
+            _remove_leftovers(folder, name)
+            _replace(folder / name, "".join(f"{line}\n" for line in lines))
         _remove_leftovers(folder, path.name)
         _replace(path, json.dumps(artifact, indent=2, ensure_ascii=True) + "\n")
     except OSError as error:

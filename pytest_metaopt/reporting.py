@@ -162,7 +162,7 @@ def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
         "check_id": item.check.id,
         "group": item.check.group,
         "severity": item.check.severity,
-        "subject": safe(item.subject.name) if item.subject else None,
+        "subject": _subject_name(item.subject.name) if item.subject else None,
         "outcome": outcome.word,
         "message": failure.message if failure else outcome.reason,
         "remediation": failure.remediation if failure else _remediation(item.check),
@@ -185,6 +185,11 @@ def _own_properties(check: Check, word: str, remediation: str) -> tuple[tuple[st
     """Return the properties that all subjects of a check share that came out the same."""
     values = (check.id, check.group, check.severity, word, remediation, check.bootstrap or "")
     return tuple(zip(PROPERTIES, values, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _subject_name(name: str) -> str:
+    return safe(name)
 
 
 @lru_cache(maxsize=1024)

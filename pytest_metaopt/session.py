@@ -48,7 +48,7 @@ def start(config: pytest.Config) -> None:
 
 def _probe_modules(preflight: Preflight) -> list[ModuleType]:
     names: list[str] = []
-    for kind in preflight.kinds.values():
+    for kind in preflight.kinds_asked:
         names += kind.probe_modules
         names += kind.online_probe_modules if preflight.settings.online else ()
     return [importlib.import_module(name) for name in dict.fromkeys(names)]

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 60.0
 """Seconds. A ``sky check`` that starts SkyPilot's API server took 17 to 33 s on two cores (0.14.1)."""
 
+DEFAULT_CONNECTIONS = 64
+"""Nodes that are asked at a time: each is a process of ssh here, which mostly waits."""
+
 _LONGEST_TIMEOUT = 3600
+_MOST_CONNECTIONS = 1024
 
 AUTO = "auto"
 """What ``--metaopt-manifest`` takes instead of a path, to look in the usual places."""
@@ -38,6 +42,7 @@ class Settings:
     :param readiness: ``--metaopt-readiness``; None: the place in the project root.
     :param bootstrap: whether bootstraps may run.
     :param timeout: the seconds that each fact from outside may take.
+    :param max_connections: how many nodes are asked at a time.
     :param online: whether services are asked if they accept the credentials.
     :param models: the ini key ``metaopt_models``.
     :param model_registry: the ini key ``metaopt_model_registry``; empty: not given.
@@ -53,6 +58,7 @@ class Settings:
     readiness: Path | None
     bootstrap: bool
     timeout: float
+    max_connections: int
     online: bool
     models: tuple[str, ...]
     model_registry: str
@@ -88,6 +94,7 @@ def read_settings(config: pytest.Config) -> Settings:
         readiness=_absolute(base, config.option.metaopt_readiness),
         bootstrap=not config.option.metaopt_no_bootstrap,
         timeout=_seconds(config.option.metaopt_timeout),
+        max_connections=_connections(config.option.metaopt_max_connections),
         online=config.option.metaopt_online,
         models=models,
         model_registry=model_registry,
@@ -107,6 +114,9 @@ def named_documents(option: argparse.Namespace, base: Path) -> dict[Path, str]:
     for value in option.metaopt_run_config:
         for path in run_configs(base, value):
             found.setdefault(path, "run_config")
+    for value in option.metaopt_launch:
+        if (path := _absolute(base, value)) is not None:
+            found.setdefault(path, "launch")
     return found
 
 
@@ -159,6 +169,16 @@ def _seconds(value: str | None) -> float:
             f"--metaopt-timeout: {value} is no number of seconds above 0, and up to {_LONGEST_TIMEOUT}"
         )
     return seconds
+
+
+def _connections(value: str | None) -> int:
+    if value is None:
+        return DEFAULT_CONNECTIONS
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= _MOST_CONNECTIONS):
+        raise pytest.UsageError(
+            f"--metaopt-max-connections: {value} is no whole number from 1 to {_MOST_CONNECTIONS}"
+        )
+    return int(value)
 
 
 def _ids(config: pytest.Config, name: str) -> frozenset[str]:

@@ -30,7 +30,7 @@ wandb:
   mode: offline
 compute:
   provider: local
-  accelerator: A100:1
+  accelerator: CPU:1
   num_sweep_agents: 1
   max_budget_usd: 1
   idle_timeout_minutes: 15

@@ -26,7 +26,7 @@ wandb:
   mode: offline
 compute:
   provider: local
-  accelerator: A100:1
+  accelerator: CPU:1
   num_sweep_agents: 4
   idle_timeout_minutes: 15
   max_budget_usd: 10
@@ -95,9 +95,7 @@ MISTAKES = [
             ("idle_timeout_minutes: 15\n  max_budget_usd: 10", "max_budget_usd: 5\n  max_budget_usd: 50"),
         ],
     ),
-    Mistake(
-        "An accelerator that SkyPilot does not read so", [("accelerator: A100:1", "accelerator: 8xA100")]
-    ),
+    Mistake("An accelerator that SkyPilot does not read so", [("accelerator: CPU:1", "accelerator: 8xA100")]),
     Mistake("A tab as indentation", [("  name: mnist-sweep", "\tname: mnist-sweep")]),
     Mistake("A name that YAML reads as a date", [("name: mnist-sweep", "name: 2026-02-01")]),
     Mistake("The file's own name is misspelt", [], campaign="ml_metaopt_campain.yaml"),

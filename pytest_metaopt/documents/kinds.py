@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .document import Document
 
 if TYPE_CHECKING:
+    from .launch import Launch
     from .manifest import Manifest
     from .run_config import Override
 
@@ -32,6 +33,20 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class View:
+    """That a document may be looked at as one of another kind, too.
+
+    What is asked of each part of the other kind's documents is then asked of its parts.
+
+    :param kind: the other kind's name.
+    :param of: returns the other document; None: there is nothing to ask.
+    """
+
+    kind: str
+    of: Callable[[Document], Document | None]
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of document.
 
@@ -46,9 +61,11 @@ class Kind:
     :param companion: the key by which a campaign names one as a companion; None: it can't.
     :param check_modules: the modules of the built-in checks.
     :param probe_modules: the modules of the probes that these take.
+    :param online_check_modules: those of the checks that only ``--metaopt-online`` asks.
     :param online_probe_modules: those that only ``--metaopt-online`` needs.
     :param with_overrides: returns a document with what ``--metaopt-override`` gives; None: it has none.
     :param json_schema: returns its JSON Schema, for editors.
+    :param view: what its documents may be looked at as, too.
     :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
     """
 
@@ -62,9 +79,11 @@ class Kind:
     asks_host: bool = False
     companion: str | None = None
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
+    online_check_modules: tuple[str, ...] = ()
     probe_modules: tuple[str, ...] = ()
     online_probe_modules: tuple[str, ...] = ()
     with_overrides: Callable[[Document, Sequence[Override]], Document] | None = None
+    view: View | None = None
 
 
 def _in(module: str, name: str) -> Callable[..., Any]:
@@ -87,6 +106,11 @@ def jobs(manifest: Manifest) -> Sequence[Subject]:
     ]
 
 
+def nodes(launch: Launch) -> Sequence[Subject]:
+    """Return the nodes of a launch."""
+    return [Subject(node.name, node, {"host": str(node.host)}) for node in launch.nodes]
+
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -99,8 +123,8 @@ KINDS: Mapping[str, Kind] = {
                 "pytest_metaopt.checks.repo",
                 "pytest_metaopt.checks.campaign",
                 "pytest_metaopt.checks.backend",
-                "pytest_metaopt.checks.online",
             ),
+            online_check_modules=("pytest_metaopt.checks.online",),
             json_schema=_in("campaign", "json_schema"),
             artifact=True,
             probe_modules=(
@@ -109,6 +133,7 @@ KINDS: Mapping[str, Kind] = {
                 "pytest_metaopt.probes.wandb",
             ),
             online_probe_modules=("pytest_metaopt.probes.vast", "pytest_metaopt.probes.wandb_server"),
+            view=View("launch", _in("campaign", "as_launch")),
         ),
         Kind(
             name="manifest",
@@ -132,6 +157,24 @@ KINDS: Mapping[str, Kind] = {
             companion="run_config",
             with_overrides=_in("run_config", "with_overrides"),
             probe_modules=("pytest_metaopt.probes.snapshot",),
+        ),
+        Kind(
+            name="launch",
+            suffixes=(".yaml", ".yml"),
+            load=_in("launch", "load_launch"),
+            recognises=_in("launch", "looks_like_launch"),
+            check_modules=(
+                "pytest_metaopt.checks.launch",
+                "pytest_metaopt.checks.node",
+                "pytest_metaopt.checks.gpu",
+                "pytest_metaopt.checks.storage",
+                "pytest_metaopt.checks.network",
+                "pytest_metaopt.checks.fleet",
+            ),
+            json_schema=_in("launch", "json_schema"),
+            companion="launch",
+            subjects={"node": nodes},
+            probe_modules=("pytest_metaopt.probes.fleet",),
         ),
     )
 }

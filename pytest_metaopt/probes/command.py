@@ -90,6 +90,7 @@ def run(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
     stop: threading.Event | None = None,
+    most: int = MAX_OUTPUT,
 ) -> Result:
     """Run *command* and return how it ended; whatever goes wrong is told in the result, never raised.
 
@@ -102,6 +103,7 @@ def run(
     :param cwd: where it runs; None: here.
     :param environ: its environment; None: ours.
     :param stop: once this is set, the command is killed.
+    :param most: the bytes that are kept of each of stdout and stderr.
     """
     started = time.monotonic()
     program = command[0]
@@ -132,7 +134,7 @@ def run(
     except ValueError as error:
         # A NUL byte, or a lone surrogate that no encoding can take, in an argument.
         return result("not started", f"{program} could not be started: {error}")
-    return _Watch(program, process, deadline, stop, started).result()
+    return _Watch(program, process, deadline, stop, started, most).result()
 
 
 _STOPPED = "was stopped, because the session ended"
@@ -140,10 +142,11 @@ _STOPPED = "was stopped, because the session ended"
 
 @dataclass
 class _Output:
+    most: int
     kept: bytearray = field(default_factory=bytearray)
 
     def add(self, chunk: bytes) -> None:
-        self.kept += chunk[: MAX_OUTPUT - len(self.kept)]
+        self.kept += chunk[: self.most - len(self.kept)]
 
     def text(self) -> str:
         return self.kept.decode("utf-8", "replace")
@@ -159,6 +162,7 @@ class _Watch:
         deadline: Deadline,
         stop: threading.Event | None,
         started: float,
+        most: int,
     ) -> None:
         assert process.stdout is not None  # noqa: S101 - both were asked for as pipes
         assert process.stderr is not None  # noqa: S101
@@ -167,7 +171,7 @@ class _Watch:
         self.deadline = deadline
         self.stop = stop
         self.started = started
-        self.outputs = {process.stdout: _Output(), process.stderr: _Output()}
+        self.outputs = {process.stdout: _Output(most), process.stderr: _Output(most)}
         self.selector = selectors.DefaultSelector()
         for pipe, output in self.outputs.items():
             os.set_blocking(pipe.fileno(), False)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -27,7 +28,7 @@ _DECLARED = "__metaopt_probes__"
 _FIXTURE = "_metaopt_fact_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_POOL = frozenset({"deadline", "run"})
-_OF_SESSION = frozenset({"settings", "code_root"})
+_OF_SESSION = frozenset({"settings", "code_root", "session_folder"})
 _PARAMETERS = frozenset({*KINDS, "project_root", *_OF_SESSION, *_FROM_POOL})
 
 _GRACE = 0.5
@@ -54,7 +55,7 @@ class Probe:
     @property
     def parameters(self) -> tuple[str, ...]:
         """What the function asks for, by name."""
-        return tuple(inspect.signature(self.function).parameters)
+        return _parameters(self.function)
 
     @property
     def description(self) -> str:
@@ -69,6 +70,11 @@ class Probe:
         return f"{code.co_filename}:{code.co_firstlineno}"
 
 
+@lru_cache(maxsize=1024)
+def _parameters(function: Callable[..., object]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
+
+
 Ask: TypeAlias = Callable[[Probe, pytest.FixtureRequest], object]
 ASK = pytest.StashKey[Ask]()
 """Where a session keeps what its facts are had from."""
@@ -77,10 +83,11 @@ ASK = pytest.StashKey[Ask]()
 def probe(name: str) -> Callable[[_Function], _Function]:
     """Declare a probe: the function below gathers a slow fact, in the background, and returns it.
 
-    It takes, by name, what it needs and nothing else: ``campaign``, ``manifest`` or ``run_config`` (the
-    document), ``project_root``, ``code_root`` (where the training code is imported from), ``settings`` (of
-    the session), ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends
-    in time and never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that
+    It takes, by name, what it needs and nothing else: ``campaign``, ``manifest``, ``run_config`` or
+    ``launch`` (the document), ``project_root``, ``code_root`` (where the training code is imported from),
+    ``settings`` (of the session), ``session_folder`` (one that the workers of pytest-xdist share; None: there
+    are none), ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends in
+    time and never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that
     takes neither a document nor the project root is gathered once a session, others once for each. It runs
     in a thread of its own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
 
@@ -111,7 +118,8 @@ def _fixture(declared: Probe) -> object:
         return ask(declared, request)
 
     fact.__doc__ = declared.function.__doc__
-    return pytest.fixture(name=declared.name)(fact)
+    # As broad as a document: of its thousands of checks each would set it up anew.
+    return pytest.fixture(name=declared.name, scope="module")(fact)
 
 
 def _validate(declared: Probe) -> None:
@@ -199,6 +207,10 @@ class Pool:
             gatherings = list(self._gatherings.values())
         for gathering in gatherings:
             gathering.join(max(0.0, deadline.remaining))
+            # A fact may go on gathering in threads of its own.
+            going_on = getattr(gathering.done.value, "join_threads", None) if gathering.done else None
+            if going_on is not None:
+                going_on(max(0.0, deadline.remaining))
 
     def _gathering(self, declared: Probe, about: Mapping[str, Any]) -> _Gathering:
         taken = {parameter: about[parameter] for parameter in declared.parameters if parameter in about}

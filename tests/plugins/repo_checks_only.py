@@ -22,4 +22,4 @@ def pytest_configure(config: pytest.Config) -> None:
         kinds = cast("dict[str, Any]", KINDS)
         for name, kind in kinds.items():
             modules = ("pytest_metaopt.checks.repo",) if name == "campaign" else ()
-            kinds[name] = replace(kind, check_modules=modules)
+            kinds[name] = replace(kind, check_modules=modules, online_check_modules=())

@@ -1,0 +1,133 @@
+"""Checks over all nodes of a launch: what has to be the same everywhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from .. import Finding, check, fail, not_applicable
+from ..documents.launch import Launch
+from ..probes.fleet import Fleet
+from ..probes.node import NodeFacts
+from ..text import enumeration
+from .launch import spans_nodes
+from .network import effective_env
+from .problems import tell
+
+MOST_SKEW = 1.0
+"""Seconds that clocks of nodes may be apart (contract of the launch spec)."""
+_MOST_NAMED = 5
+
+
+def _has_several(launch: Launch) -> bool:
+    return launch.valid and len(launch.nodes) > 1
+
+
+def _several_with_gpus(launch: Launch) -> bool:
+    return _has_several(launch) and spans_nodes(launch)
+
+
+def _told(fleet: Fleet) -> Sequence[NodeFacts]:
+    """Return what the nodes said that could be asked; ends the check where there is nothing to compare."""
+    told = list(fleet.told())
+    if len(told) < 2:
+        not_applicable(f"{len(told)} of {len(fleet.nodes)} nodes could be asked")
+    return told
+
+
+def _differences(
+    name: str, told: Sequence[NodeFacts], value: Callable[[NodeFacts], str | None]
+) -> Sequence[Finding]:
+    """Return a finding where a value is not the same on all nodes that have one; the minority is first."""
+    groups: Mapping[str, list[str]] = defaultdict(list)
+    for facts in told:
+        found = value(facts)
+        if found is not None:
+            groups[found].append(facts.node.name)
+    if len(groups) < 2:
+        return []
+    rarest_first = sorted(groups.items(), key=lambda entry: len(entry[1]))
+    return [Finding(f"{name}: {'; '.join(f'{found} on {_some(nodes)}' for found, nodes in rarest_first)}")]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return enumeration([*names[:_MOST_NAMED], f"{more} more"] if more > 0 else names)
+
+
+@check(
+    "driver_agrees",
+    group="fleet",
+    document="launch",
+    when=_several_with_gpus,
+    remediation="Give all nodes the same image: one driver, one CUDA, one NCCL; reboot those that changed.",
+)
+def drivers_agree(fleet: Fleet) -> None:
+    """The versions of driver, CUDA and NCCL are the same on all nodes."""
+    told = _told(fleet)
+    tell(
+        [
+            *_differences("NVIDIA driver", told, lambda facts: facts.driver.version),
+            *_differences("CUDA of the driver", told, lambda facts: facts.driver.cuda),
+            *_differences("NCCL library", told, lambda facts: ", ".join(facts.nccl_libraries) or None),
+        ]
+    )
+
+
+@check(
+    "nccl_env_agrees",
+    group="fleet",
+    document="launch",
+    when=_several_with_gpus,
+    remediation="Say it once, in env of the launch spec, and remove what nodes have of their own (the"
+    " environment, ~/.nccl.conf, /etc/nccl.conf).",
+)
+def nccl_environments_agree(launch: Launch, fleet: Fleet) -> None:
+    """NCCL_* is the same on all nodes, from the spec, the environment and nccl.conf together."""
+    told = _told(fleet)
+    environments = {facts.node.name: effective_env(launch, facts) for facts in told}
+    names = {name for env in environments.values() for name in env}
+    findings: list[Finding] = []
+    for name in sorted(names):
+        if not name.removeprefix("TORCH_").startswith("NCCL_"):
+            continue
+
+        def value(facts: NodeFacts, name: str = name) -> str:
+            return environments[facts.node.name].get(name, "not set")
+
+        findings += _differences(name, told, value)
+    tell(findings)
+
+
+@check(
+    "clock_skew",
+    group="fleet",
+    document="launch",
+    when=_has_several,
+    remediation="Let chrony or systemd-timesyncd run on every node: timedatectl set-ntp true.",
+)
+def clocks_agree(fleet: Fleet) -> None:
+    """The clocks of the nodes are within a second of each other."""
+    told = _told(fleet)
+    known = {facts.node.name: facts.offset for facts in told if facts.offset is not None}
+    if len(known) < 2:
+        fail(f"the clocks of {len(told) - len(known)} of {len(told)} nodes could not be read", advisory=True)
+    # Of each clock an interval is known only: how long question and answer were on their way is not.
+    slowest = min(known, key=lambda name: known[name][1])
+    fastest = max(known, key=lambda name: known[name][0])
+    apart = known[fastest][0] - known[slowest][1]
+    if apart > MOST_SKEW:
+        fail(
+            f"the clock of {fastest} is at least {apart:.1f} s ahead of that of {slowest};"
+            f" wanted: {MOST_SKEW:g} s or less"
+        )
+    # The end of an answer is on its way for a moment, its beginning for as long as a login takes.
+    ahead = max(known, key=lambda name: known[name][0])
+    behind = min(known, key=lambda name: known[name][0])
+    seems = known[ahead][0] - known[behind][0]
+    if seems > MOST_SKEW:
+        fail(
+            f"the clock of {ahead} seems to be {seems:.1f} s ahead of that of {behind}, but the answers"
+            " took too long to be sure",
+            advisory=True,
+        )

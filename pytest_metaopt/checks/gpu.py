@@ -1,0 +1,243 @@
+"""Checks of the GPUs of each node (contract of the launch spec, "GPU health")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import Finding, check, fail
+from ..documents.launch import Launch
+from ..documents.nodes import Node
+from ..probes import nvidia
+from ..probes.fleet import Fleet
+from ..text import enumeration
+from .problems import tell
+
+HOT = 83
+"""Degrees Celsius from which a GPU slows itself down (contract of the launch spec)."""
+LEAST_CLOCK = 0.7
+"""The part of the highest SM clock below which a hot GPU is throttled (contract of the launch spec)."""
+_HARDWARE = frozenset({"hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"})
+_MOST_NAMED = 5
+
+
+def _asks_gpus(launch: Launch) -> bool:
+    return launch.valid and launch.gpus is not None
+
+
+def _has_nvswitch(launch: Launch) -> bool:
+    return _asks_gpus(launch) and launch.model is not None and launch.model.fabric == "nvswitch"
+
+
+def _driver(fleet: Fleet, node: Node) -> nvidia.Driver:
+    """Return what the driver tells; ends the check where it tells nothing."""
+    driver = fleet.facts(node, "nvidia_smi").driver
+    if driver.problem is not None and not driver.gpus:
+        need = fleet.launch.gpus
+        lost = f" ({'; '.join(driver.lost)})" if driver.lost else ""
+        fail(
+            f"{node.name}: {driver.problem}{lost}",
+            remediation=nvidia.advice(driver),
+            line=fleet.launch.line(need.keys) if need is not None else None,
+        )
+    return driver
+
+
+@check(
+    "gpu_present",
+    group="node",
+    document="launch",
+    each="node",
+    when=_asks_gpus,
+    remediation="Take a machine with the GPUs that the spec asks for, or correct the spec; in a container,"
+    " give it all GPUs (docker run --gpus all).",
+)
+def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
+    """The driver answers, and shows the count, model and memory that the spec asks for."""
+    need = launch.gpus
+    assert need is not None, "asked only where GPUs are"
+    driver = _driver(fleet, node)
+    line = launch.line(need.keys)
+    names = enumeration(sorted({gpu.name for gpu in driver.gpus}))
+    found = f"{len(driver.gpus)} GPU{'' if len(driver.gpus) == 1 else 's'} ({names})"
+    problems = list(driver.lost)
+    if len(driver.gpus) < need.count:
+        problems.append(f"the driver shows {found}; wanted: {need}")
+    problems += _unlike(driver, need.name, need.memory)
+    tell([Finding(f"{node.name}: {problem}", line) for problem in problems])
+
+
+def _unlike(driver: nvidia.Driver, name: str | None, memory: str | None) -> Iterator[str]:
+    for gpu in driver.gpus:
+        if name is not None and not nvidia.accepts_model(name, gpu.name):
+            yield f"GPU {gpu.index} is a {gpu.name}; wanted: {name}"
+        elif memory is not None and gpu.memory_mib is None:
+            yield f"GPU {gpu.index} does not tell its memory; wanted: {memory}"
+        elif memory is not None and (told := nvidia.memory_problem(memory, gpu.memory_mib or 0)) is not None:
+            yield f"GPU {gpu.index} ({gpu.name}): {told}"
+
+
+@check(
+    "gpu_health",
+    group="node",
+    document="launch",
+    each="node",
+    when=_asks_gpus,
+    remediation="Take the GPU out: drain the node, then nvidia-smi --gpu-reset -i INDEX or reboot; if it"
+    " comes back, have it replaced.",
+)
+def gpus_are_healthy(fleet: Fleet, node: Node) -> None:
+    """No GPU has uncorrected ECC errors, a pending row remap or page retirement, or asks for a reset."""
+    driver = _driver(fleet, node)
+    tell([Finding(f"{node.name}: {told}") for gpu in driver.gpus for told in _ill(gpu)])
+
+
+def _ill(gpu: nvidia.Gpu) -> Iterator[str]:
+    where = f"GPU {gpu.index} ({gpu.name})"
+    if gpu.fault is not None:
+        yield f"{where} does not answer: {gpu.fault}"
+    if gpu.uncorrected_volatile:
+        yield f"{where} has {gpu.uncorrected_volatile} uncorrected ECC errors since the driver was loaded"
+    if gpu.sram_threshold_exceeded:
+        yield f"{where} has so many uncorrected SRAM errors in its life that it is to be replaced"
+    if gpu.remapped is not None and gpu.remapped.pending:
+        yield f"{where} has a row remap pending: it needs a reset"
+    if gpu.remapped is not None and gpu.remapped.failure:
+        yield f"{where} has no spare row left for a remap: it is to be replaced"
+    if gpu.retired_pending:
+        yield f"{where} has a page retirement pending: it needs a reset"
+    if gpu.recovery is not None and gpu.fault is None:
+        yield f"{where} asks for a recovery: {gpu.recovery}"
+    if gpu.unreadable and gpu.fault is None:
+        yield f"{where} answers with errors in place of {_some(list(gpu.unreadable))}"
+
+
+@check(
+    "gpu_xid",
+    group="node",
+    document="launch",
+    each="node",
+    when=_asks_gpus,
+    remediation="Xid 48 and 79 mean a dead GPU: drain the node, reboot it, and have the GPU replaced if it"
+    " comes back. Others: look them up in NVIDIA's Xid catalogue.",
+)
+def kernel_log_has_no_xid(fleet: Fleet, node: Node) -> None:
+    """The kernel's log has no Xid 48 or 79; advice where it has others, or can't be read."""
+    log = fleet.facts(node, "kernel_log").kernel_log
+    dead = [xid for xid in log.xids if xid.dead]
+    if dead:
+        tell([Finding(f"{node.name}: {_told(xid)}") for xid in _latest(dead)])
+    if not log.readable:
+        fail(
+            f"{node.name}: a dead GPU can't be ruled out: {log.problem}",
+            remediation="Let the user read the kernel's log: sudo sysctl kernel.dmesg_restrict=0, or the"
+            " group adm or systemd-journal for the user.",
+            advisory=True,
+        )
+    if log.xids:
+        tell([Finding(f"{node.name}: {_told(xid)}") for xid in _latest(log.xids)], advisory=True)
+
+
+def _latest(xids: list[nvidia.Xid] | tuple[nvidia.Xid, ...]) -> list[nvidia.Xid]:
+    """Return the last of each number and GPU."""
+    return list({(xid.number, xid.pci): xid for xid in xids}.values())
+
+
+def _told(xid: nvidia.Xid) -> str:
+    place = f" of GPU {xid.pci}" if xid.pci else ""
+    return f"Xid {xid.number}{f' ({xid.meaning})' if xid.meaning else ''}{place} in the kernel's log"
+
+
+@check(
+    "gpu_throttling",
+    group="node",
+    document="launch",
+    each="node",
+    when=_asks_gpus,
+    remediation="Look at cooling and power of the node: nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER; one"
+    " slow GPU makes all ranks wait.",
+)
+def gpus_are_not_throttled(fleet: Fleet, node: Node) -> None:
+    """No GPU is slowed down by the hardware, or hot and below 70 % of its clock; advice where one is hot."""
+    driver = _driver(fleet, node)
+    slow = {gpu.index: list(_slowed(gpu)) for gpu in driver.gpus}
+    hot = [
+        f"GPU {gpu.index} is at {gpu.temperature_c} C"
+        for gpu in driver.gpus
+        if gpu.temperature_c is not None and gpu.temperature_c >= HOT and not slow[gpu.index]
+    ]
+    blocking = [told for problems in slow.values() for told in problems]
+    findings = [Finding(f"{node.name}: {told}") for told in (*blocking, *hot)]
+    tell(findings, advisory=not blocking)
+
+
+def _slowed(gpu: nvidia.Gpu) -> Iterator[str]:
+    active = [reason for reason in gpu.reasons if reason in _HARDWARE]
+    # hw_slowdown stands beside the one that says why.
+    for reason in [reason for reason in active if reason != "hw_slowdown"] or active:
+        yield f"GPU {gpu.index} is {nvidia.SLOWDOWNS[reason]}"
+    if active or gpu.temperature_c is None or gpu.temperature_c < HOT:
+        return
+    clock, most = gpu.sm_clock_mhz, gpu.sm_clock_max_mhz
+    if clock is not None and most and clock < LEAST_CLOCK * most:
+        yield f"GPU {gpu.index} is at {gpu.temperature_c} C, and its SM clock at {clock} of {most} MHz"
+
+
+@check(
+    "gpu_processes",
+    group="node",
+    document="launch",
+    each="node",
+    severity="advisory",
+    when=_asks_gpus,
+    remediation="Look whose they are (ps -o pid,user,etime,cmd -p PID), and end those that nobody needs.",
+)
+def gpus_are_free(fleet: Fleet, node: Node) -> None:
+    """No process holds memory of a GPU."""
+    driver = _driver(fleet, node)
+    findings = []
+    for gpu in driver.gpus:
+        holding = [process for process in gpu.processes if process.used_mib is None or process.used_mib > 0]
+        if holding:
+            told = [
+                f"pid {process.pid}{f' ({process.name})' if process.name else ''}"
+                f"{f', {process.used_mib} MiB' if process.used_mib else ''}"
+                for process in holding
+            ]
+            findings.append(Finding(f"{node.name}: GPU {gpu.index} is held by {_some(told)}"))
+    tell(findings)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return enumeration([*names[:_MOST_NAMED], f"{more} more"] if more > 0 else names)
+
+
+@check(
+    "MN1",
+    group="node",
+    document="launch",
+    each="node",
+    when=_has_nvswitch,
+    remediation="Install the nvidia-fabricmanager of the driver's version, then: systemctl enable --now"
+    " nvidia-fabricmanager. One node without it hangs the whole launch at NCCL init.",
+)
+def fabric_manager_runs(fleet: Fleet, node: Node) -> None:
+    """The fabric manager of an NVSwitch machine is active, and of the driver's version."""
+    facts = fleet.facts(node, "fabric_manager")
+    manager, driver = facts.fabric_manager, facts.driver
+    unready = [gpu for gpu in driver.gpus if gpu.fabric is not None and not gpu.fabric.ready]
+    ready = bool(driver.gpus) and all(gpu.fabric is not None and gpu.fabric.ready for gpu in driver.gpus)
+    findings = [
+        f"GPU {gpu.index} is not registered with the fabric: {gpu.fabric.state}"
+        f"{f' ({gpu.fabric.status})' if gpu.fabric.status else ''}"
+        for gpu in unready
+        if gpu.fabric is not None
+    ]
+    if manager.state != "active" and not (manager.state == "absent" and ready):
+        # In a container the host's daemon is not seen, but the GPUs tell whether it did its work.
+        why = f": {manager.problem}" if manager.problem else ""
+        state = "not installed" if manager.state == "absent" else manager.state
+        findings.insert(0, f"nvidia-fabricmanager is {state}{why}")
+    elif manager.version is not None and driver.version is not None and manager.version != driver.version:
+        findings.insert(0, f"nvidia-fabricmanager is {manager.version}, the driver {driver.version}")
+    tell([Finding(f"{node.name}: {told}") for told in findings])

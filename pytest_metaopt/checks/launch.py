@@ -1,0 +1,264 @@
+"""Checks of a launch as a whole (contract of the launch spec): asked once, of the spec alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from .. import check, fail
+from ..documents.document import KeyPath
+from ..documents.launch import Launch
+from ..documents.launcher import Launcher, is_whole
+from ..documents.quantity import told_duration
+from ..documents.shapes import Problem
+from .problems import fail_with
+
+_TORCHRUN = "torchrun"
+_HOROVOD = "horovodrun"
+_HOROVOD_TIMEOUT = 600
+"""Seconds (horovod 0.28.1, runner/elastic/driver.py)."""
+_ASYNC = ("TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING")
+_TEARS_DOWN = frozenset({"1", "3"})
+"""TearDown and SkipCleanUp: the values that end a process whose collective failed (torch 2.5.1,
+ProcessGroupNCCL.hpp); 0 and 2 leave it running."""
+_TOLERANCE = 2.0
+"""The factor by which a checkpoint interval may miss the best one: the cost is flat around it."""
+
+
+def is_valid(launch: Launch) -> bool:
+    """Tell whether the spec can be asked about."""
+    return launch.valid
+
+
+def spans_nodes(launch: Launch) -> bool:
+    """Tell whether GPUs of several nodes work together."""
+    return launch.valid and launch.spans_nodes
+
+
+def _spans_nodes_with_torch(launch: Launch) -> bool:
+    return spans_nodes(launch) and (launch.launcher is None or launch.launcher.name != _HOROVOD)
+
+
+def _uses_torchrun(launch: Launch) -> bool:
+    known = launch.launcher
+    return launch.valid and launch.size > 1 and known is not None and known.name == _TORCHRUN
+
+
+def _is_elastic_horovod(launch: Launch) -> bool:
+    known = launch.launcher
+    if not launch.valid or known is None or known.name != _HOROVOD:
+        return False
+    # Horovod itself: it is elastic with one of these (0.28.1, horovod/runner/launch.py).
+    if any(known.option(name) is not None for name in ("min_np", "host_discovery_script")):
+        return True
+    model = launch.model.elasticity if launch.model is not None else None
+    return model is not None and (
+        model.expected_lost_workers is not None or model.pinned_to_max_np is not None
+    )
+
+
+def _gives_cadence(launch: Launch) -> bool:
+    return launch.valid and _best_interval(launch) is not None
+
+
+def _launcher_place(launch: Launch) -> KeyPath:
+    return (
+        ("run",) if launch.get("run") is not None and launch.get("launcher.args") is None else ("launcher",)
+    )
+
+
+@check(
+    "schema",
+    group="launch",
+    document="launch",
+    remediation="Correct the launch spec; metaopt-preflight schema launch prints what may stand in it. Its"
+    " nodes are asked once it is right.",
+)
+def launch_is_accepted(launch: Launch) -> None:
+    """Every key is known, every value as it has to be; every node has a host spec and a name of its own."""
+    fail_with(launch, launch.problems)
+
+
+@check(
+    "nodes_named",
+    group="launch",
+    document="launch",
+    severity="advisory",
+    when=is_valid,
+    remediation="Name the nodes once they are there: nodes: [ssh://user@host, ...].",
+)
+def nodes_are_named(launch: Launch) -> None:
+    """Nodes are named where the launch has several; else only this machine is asked."""
+    if not launch.names_nodes:
+        fail(
+            f"the launch has {launch.size} nodes and names none: only this machine was asked",
+            line=launch.line("num_nodes"),
+        )
+
+
+@check(
+    "MN3",
+    group="launch",
+    document="launch",
+    when=_spans_nodes_with_torch,
+    remediation="Set env.TORCH_NCCL_ASYNC_ERROR_HANDLING: 1, and a timeout for the process group; say it as"
+    " launcher.collective_timeout.",
+)
+def dead_rank_is_noticed(launch: Launch) -> None:
+    """A dead rank is noticed: async error handling is on, and the collective timeout was set on purpose."""
+    fail_with(launch, list(_unnoticed(launch)))
+    if "NCCL_DEBUG" not in launch.env:
+        fail(
+            "NCCL_DEBUG is not set, so a first launch that hangs tells nothing",
+            remediation="Set env.NCCL_DEBUG: INFO for a first launch, WARN later.",
+            line=launch.env_line("NCCL_DEBUG"),
+            advisory=True,
+        )
+
+
+def _unnoticed(launch: Launch) -> Iterator[Problem]:
+    name = next((name for name in _ASYNC if name in launch.env), None)
+    if name is None:
+        told = f"{_ASYNC[0]} is not set, so a rank that waits for a dead one may never be told"
+        yield Problem(("env",), told)
+    elif launch.env[name] not in _TEARS_DOWN:
+        told = f"{name} is {launch.env[name]}, which leaves a rank running whose collective failed; wanted: 1"
+        yield Problem((launch.env_block(name), name), told)
+    for node in launch.nodes:
+        for own in _ASYNC:
+            if node.env.get(own, "1") not in _TEARS_DOWN:
+                told = f"{own} is {node.env[own]} on {node.name}, which leaves a rank running there"
+                yield Problem((*node.keys, "env", own), f"{told} whose collective failed; wanted: 1")
+    if launch.collective_timeout is None:
+        yield Problem(
+            ("launcher",),
+            "launcher.collective_timeout is not given: the default, 30 min (10 min since PyTorch 2.2), hides"
+            " a dead rank for so long",
+        )
+
+
+@check(
+    "MN5",
+    group="launch",
+    document="launch",
+    when=_uses_torchrun,
+    remediation="Give torchrun --max-restarts=3 --rdzv-backend=c10d, storage.checkpoint_dir, and"
+    " storage.resume: true once the training script loads the latest checkpoint.",
+)
+def restart_resumes(launch: Launch) -> None:
+    """A restart by torchrun goes on where the training was: restarts, c10d, checkpoints, load-latest."""
+    fail_with(launch, list(_not_resumed(launch)))
+
+
+def _not_resumed(launch: Launch) -> Iterator[Problem]:
+    known = launch.launcher
+    if known is None:
+        return
+    place = _launcher_place(launch)
+    # torchrun takes PET_* for options that are not given (torch 2.5.1, distributed/argparse_util.py).
+    restarts = known.option("max_restarts") or launch.env.get("PET_MAX_RESTARTS")
+    if restarts is None:
+        yield Problem(place, "--max-restarts is not given: it is 0, and the first lost rank ends the launch")
+    elif is_whole(restarts.removeprefix("-")) and int(restarts) <= 0:
+        yield Problem(place, f"--max-restarts is {restarts}: the first lost rank ends the launch")
+    backend = known.option("rdzv_backend") or launch.env.get("PET_RDZV_BACKEND")
+    if known.option("standalone") is not None:
+        yield Problem(place, "--standalone is for one node")
+    elif backend != "c10d":
+        told = "is not given: it is static" if backend is None else f"is {backend}"
+        yield Problem(place, f"--rdzv-backend {told}, with which ranks can't join again; wanted: c10d")
+    if launch.storage.checkpoint_dir is None:
+        yield Problem(("storage",), "storage.checkpoint_dir is not given: a restart begins at step 0")
+    if launch.storage.resume is not True:
+        told = "is false" if launch.storage.resume is False else "is not given"
+        yield Problem(
+            ("storage", "resume"), f"storage.resume {told}: a restart that loads nothing begins at step 0"
+        )
+
+
+@check(
+    "MN6",
+    group="launch",
+    document="launch",
+    when=_is_elastic_horovod,
+    remediation="Lower --min-np to max-np minus the workers that may be lost, set --elastic-timeout, and pin"
+    " learning rate and shards to max-np (elasticity.pinned_to_max_np: true).",
+)
+def elastic_horovod_goes_on(launch: Launch) -> None:
+    """Elastic Horovod goes on with lost workers: min-np is low enough, the timeout known, sizes pinned."""
+    fail_with(launch, list(_paused(launch)))
+
+
+def _paused(launch: Launch) -> Iterator[Problem]:
+    known, model = launch.launcher, launch.model
+    if known is None or model is None:
+        return
+    elasticity = model.elasticity
+    place = _launcher_place(launch)
+    least = known.integer("min_np")
+    most = known.integer("max_np") or known.integer("np")
+    lost = elasticity.expected_lost_workers if elasticity is not None else None
+    if least is None:
+        told = "is not given, so the loss of any worker pauses the launch"
+        yield Problem(place, f"--min-np {_not_known(known, 'min_np') or told}")
+    if most is None and (later := _not_known(known, "max_np") or _not_known(known, "np")):
+        yield Problem(place, f"--max-np {later}")
+    elif most is None:
+        yield Problem(place, "--max-np is not given, so the full size is not known")
+    if lost is None:
+        told = "elasticity.expected_lost_workers is not given, so --min-np can't be judged"
+        yield Problem(("elasticity",), told)
+    if least is not None and most is not None and lost is not None and least > most - lost:
+        left = max(most - lost, 0)
+        told = f"--min-np is {least}: with {lost} of {most} workers lost, {left} are too few to go on"
+        yield Problem(place, told)
+    if known.option("elastic_timeout") is None and "HOROVOD_ELASTIC_TIMEOUT" not in launch.env:
+        yield Problem(
+            place,
+            "neither --elastic-timeout nor HOROVOD_ELASTIC_TIMEOUT is given: a launch below --min-np pauses"
+            f" for {_HOROVOD_TIMEOUT} s before it ends",
+        )
+    if elasticity is None or elasticity.pinned_to_max_np is not True:
+        yield Problem(
+            ("elasticity", "pinned_to_max_np"),
+            "elasticity.pinned_to_max_np is not true: learning rate and shards change with the workers",
+        )
+
+
+def _not_known(known: Launcher, name: str) -> str | None:
+    """Say that an option is given, but not as a number; None where it is not given."""
+    if known.option(name) is None:
+        return None
+    return f"is no number that is known before the launch; say it as launcher.args.{name}"
+
+
+@check(
+    "checkpoint_cadence",
+    group="launch",
+    document="launch",
+    severity="advisory",
+    when=_gives_cadence,
+    remediation="Write a checkpoint about as often as is said above, and say so as storage.checkpoint_every.",
+)
+def checkpoints_are_written_often_enough(launch: Launch) -> None:
+    """Checkpoints are written about as often as is best: W = sqrt(2 mu C) (Young, Daly)."""
+    best = _best_interval(launch)
+    assert best is not None, "asked only where both times are given"
+    given = launch.storage.checkpoint_every
+    if given is None:
+        fail(
+            f"a checkpoint every {told_duration(best)} is best, and storage.checkpoint_every is not given",
+            line=launch.line("storage"),
+        )
+    if not best / _TOLERANCE <= given <= best * _TOLERANCE:
+        costs = "more is lost at a preemption" if given > best else "more time is spent on writing"
+        fail(
+            f"a checkpoint every {told_duration(best)} is best; at one every {told_duration(given)} {costs}",
+            line=launch.line("storage.checkpoint_every"),
+        )
+
+
+def _best_interval(launch: Launch) -> float | None:
+    """Return Young's and Daly's interval in seconds; None where a time that it takes is not given."""
+    between, write = launch.time_between_preemptions, launch.storage.write_time
+    return math.sqrt(2 * between * write) if between is not None and write is not None else None

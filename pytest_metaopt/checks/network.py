@@ -1,0 +1,243 @@
+"""Checks of the network between nodes: the interface that NCCL takes, and packets of full size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from .. import Finding, check, fail, not_applicable
+from ..documents.launch import Launch
+from ..documents.nodes import Node
+from ..probes.fleet import Fleet
+from ..probes.node import STANDARD_MTU, Network, NodeFacts, PathToNeighbour
+from ..text import enumeration
+from .launch import spans_nodes
+from .node import uses_rdma
+from .problems import tell
+
+IFNAME = "NCCL_SOCKET_IFNAME"
+HCA = "NCCL_IB_HCA"
+_MOST_NAMED = 3
+
+
+def effective_env(launch: Launch, facts: NodeFacts) -> Mapping[str, str]:
+    """Return ``NCCL_*`` as a rank on the node gets it: what the spec says, else what is found there."""
+    found = {name: value for name, (value, _) in facts.nccl_env.items()}
+    return {**found, **launch.env, **facts.node.env}
+
+
+def selected(names: Iterable[str], wanted: str) -> list[str]:
+    """Return those of *names* that NCCL's list of prefixes selects.
+
+    ``^`` in front excludes, ``=`` makes them whole names (NCCL 2, environment variables:
+    ``NCCL_SOCKET_IFNAME`` and ``NCCL_IB_HCA``).
+    """
+    text = wanted.strip()
+    excludes = text.startswith("^")
+    text = text.removeprefix("^")
+    whole = text.startswith("=")
+    entries = [entry.strip() for entry in text.removeprefix("=").split(",") if entry.strip()]
+
+    def matches(name: str) -> bool:
+        return any(name == entry if whole else name.startswith(entry) for entry in entries)
+
+    return [name for name in names if matches(name) is not excludes]
+
+
+@check(
+    "MN2",
+    group="node",
+    document="launch",
+    each="node",
+    when=spans_nodes,
+    remediation="Set env.NCCL_SOCKET_IFNAME to the interface that the nodes share (ip -br addr), and"
+    " env.NCCL_IB_DISABLE: 1, or with RDMA env.NCCL_IB_HCA (ibstat).",
+)
+def nccl_takes_the_right_interface(launch: Launch, fleet: Fleet, node: Node) -> None:
+    """NCCL_SOCKET_IFNAME selects an interface that is up, no loopback or bridge; with RDMA an active HCA."""
+    facts = fleet.facts(node, "interfaces")
+    network = facts.network
+    if network.problem is not None:
+        fail(f"{node.name}: its interfaces are not known: {network.problem}")
+    env = effective_env(launch, facts)
+    problems = [*_socket_problems(env, network), *_rdma_problems(launch, env, network)]
+    line = launch.env_line(IFNAME)
+    tell([Finding(f"{node.name}: {problem}", line) for problem in problems])
+
+
+def _socket_problems(env: Mapping[str, str], network: Network) -> Iterator[str]:
+    wanted = env.get(IFNAME, "").strip()
+    if not wanted:
+        yield f"{IFNAME} is not set, so NCCL chooses an interface by itself"
+        return
+    chosen = [network.interfaces[name] for name in selected(network.interfaces, wanted)]
+    for found in chosen:
+        # NCCL passes over what is down.
+        if found.up and (found.loopback or found.kind == "bridge"):
+            what = "the loopback" if found.loopback else "a bridge"
+            yield f"{IFNAME}={wanted} selects {found.name}, {what}"
+    if not any(found.up for found in chosen):
+        there = [name for name, found in network.interfaces.items() if not found.loopback]
+        down = [found.name for found in chosen if not found.up]
+        why = f"{_some(down)} is down" if down else f"there is {_some(there) if there else 'none'}"
+        yield f"{IFNAME}={wanted} selects no interface that is up ({why})"
+
+
+def _rdma_problems(launch: Launch, env: Mapping[str, str], network: Network) -> Iterator[str]:
+    disabled = env.get("NCCL_IB_DISABLE", "").strip() == "1"
+    if not uses_rdma(launch):
+        if not disabled:
+            yield "NCCL_IB_DISABLE is not 1, though the launch is without RDMA (network.rdma is not true)"
+        return
+    if disabled:
+        yield "NCCL_IB_DISABLE is 1, though network.rdma is true"
+    wanted = env.get(HCA, "").strip()
+    if not wanted:
+        yield f"{HCA} is not set, so NCCL takes any adapter, those for storage too"
+        return
+    if not network.ports:
+        yield f"{HCA} is {wanted}, but there is no RDMA adapter"
+        return
+    # An entry may name a port: mlx5_0:1.
+    named = {f"{port.adapter}:{port.number}": port for port in network.ports}
+    chosen = [named[name] for name in _selected_ports(named, wanted)]
+    if not chosen:
+        adapters = sorted({port.adapter for port in network.ports})
+        yield f"{HCA}={wanted} names no adapter that is there; there is {_some(adapters)}"
+    elif not any(port.active for port in chosen):
+        states = ", ".join(f"{port.adapter}:{port.number} {port.state}" for port in chosen)
+        yield f"{HCA}={wanted} names no adapter with an active port ({states})"
+
+
+def _selected_ports(named: Mapping[str, object], wanted: str) -> list[str]:
+    """Return the ``adapter:port`` that a list selects, whose whole names may leave the port out."""
+    adapters = {name.rsplit(":", 1)[0] for name in named}
+    by_adapter = set(selected(adapters, wanted))
+    by_port = set(selected(named, wanted))
+    if wanted.strip().startswith("^"):
+        return [name for name in named if name in by_port and name.rsplit(":", 1)[0] in by_adapter]
+    return [name for name in named if name in by_port or name.rsplit(":", 1)[0] in by_adapter]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return enumeration([*names[:_MOST_NAMED], f"{more} more"] if more > 0 else names)
+
+
+def _has_ring(launch: Launch) -> bool:
+    return launch.valid and sum(node.address is not None for node in launch.nodes) > 1
+
+
+@check(
+    "MN4",
+    group="node",
+    document="launch",
+    each="node",
+    when=_has_ring,
+    remediation="Set one MTU on every interface, bridge and switch port on the way: ip link show DEV, then"
+    " ip link set DEV mtu 1500 (or 9000 everywhere).",
+)
+def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> None:
+    """MTUs agree, and a packet of the full MTU that may not be cut reaches the next node of the ring."""
+    ring = _Ring(fleet)
+    answer = fleet.answer(node)
+    if answer.trouble is not None and "path" not in answer.facts.outputs:
+        evidence = ring.evidence_against(node)
+        if evidence is not None:
+            fail(f"{node.name} {answer.trouble.message}; {evidence}", line=launch.line(node.keys))
+    path = fleet.facts(node, "path").path
+    network = launch.model.network if launch.model is not None else None
+    wanted = network.mtu if network is not None else None
+    told = ring.odd_mtu(node, wanted)
+    if told is not None:
+        fail(f"{node.name}: {told}", line=launch.line("network.mtu"))
+    told = ring.lost_by(node)
+    if told is not None and ring.odd_mtu(fleet.after(node), wanted) is None:
+        fail(told, line=launch.line(node.keys))
+    following = fleet.after(node)
+    if path.problem is not None:
+        fail(
+            f"{node.name}: whether a full packet reaches {following.name} can't be said: {path.problem}",
+            remediation="Give nodes[].address what the others reach a node by; the node needs iproute2,"
+            " iputils-ping, and the right to send a ping.",
+            advisory=True,
+        )
+    if path.whole is False and not path.standard and not path.small:
+        if fleet.answer(following).trouble is not None:
+            not_applicable(f"its neighbour {following.name} could not be asked")
+        fail(
+            f"{node.name}: {following.name} ({path.address}) answers no ping over {path.device}, small or"
+            " large; that large packets are lost can't be ruled out",
+            remediation="Let ICMP through between the nodes, or look at the address: nodes[].address is what"
+            " the others reach a node by.",
+            advisory=True,
+        )
+
+
+class _Ring:
+    """What the packets that each node sent to the next one tell of both."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+
+    def path(self, node: Node) -> PathToNeighbour | None:
+        facts = self.fleet.answer(node).facts
+        return facts.path if "path" in facts.outputs else None
+
+    def loses(self, node: Node) -> bool:
+        """Tell whether full packets from *node* to the next are lost where smaller ones arrive."""
+        path = self.path(node)
+        return path is not None and path.whole is False and bool(path.standard or path.small)
+
+    def lost_by(self, node: Node) -> str | None:
+        """Say what is lost, where *node* is to blame for it; None where it is not.
+
+        A node with two bad links is; of a node with one bad link the one at the other end is, where it has
+        two, or could not be asked.
+        """
+        path = self.path(node)
+        if path is None or not self.loses(node):
+            return None
+        following = self.fleet.after(node)
+        alone = node.address is None or not self.loses(self.fleet.before(node))
+        if alone and (self.loses(following) or self.path(following) is None):
+            return None
+        return _lost(node, following, path)
+
+    def evidence_against(self, node: Node) -> str | None:
+        """Say what the node before found out about one that could not be asked."""
+        if node.address is None:
+            return None
+        before = self.fleet.before(node)
+        path = self.path(before)
+        return _lost(before, node, path) if path is not None and self.loses(before) else None
+
+    def odd_mtu(self, node: Node, wanted: int | None) -> str | None:
+        """Say that the MTU of a node's interface is not the one that is wanted, or that the others have."""
+        path = self.path(node)
+        mtu = path.mtu if path is not None else None
+        if path is None or mtu is None:
+            return None
+        if wanted is not None:
+            return f"{path.device} has an MTU of {mtu}; wanted: {wanted}" if mtu != wanted else None
+        found = self.fleet.once("mtus", self._mtus)
+        (common, count), *_ = Counter(found.values()).most_common(1)
+        if mtu == common and count * 2 > len(found):
+            return None
+        others = [name for name, size in found.items() if size != mtu]
+        if not others:
+            return None
+        have = "has" if len(others) == 1 else "have"
+        return f"{path.device} has an MTU of {mtu}, but {_some(others)} {have} {found[others[0]]}"
+
+    def _mtus(self) -> Mapping[str, int]:
+        paths = {node.name: self.path(node) for node in self.fleet.ring}
+        return {name: path.mtu for name, path in paths.items() if path is not None and path.mtu is not None}
+
+
+def _lost(node: Node, following: Node, path: PathToNeighbour) -> str:
+    arrives = STANDARD_MTU if path.standard else "84"
+    return (
+        f"packets of {path.mtu} bytes from {node.name} ({path.device}) to {following.name} ({path.address})"
+        f" are lost, of {arrives} they arrive: an MTU mismatch on the hop between, not NCCL"
+    )

@@ -1,0 +1,121 @@
+"""Checks of each node of a launch: it answers, and lets a process have what it needs."""
+
+from __future__ import annotations
+
+import math
+
+from .. import check, fail
+from ..documents.launch import Launch
+from ..documents.nodes import Node
+from ..probes.fleet import Fleet
+
+GIB = 1 << 30
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+LEAST_SHM = 8 * GIB
+"""Bytes of ``/dev/shm`` that NCCL and data loaders need (contract of the launch spec)."""
+LEAST_MEMLOCK = 32 * GIB
+"""Bytes that may be locked where it is not unlimited, for RDMA (contract of the launch spec)."""
+
+
+def _told(amount: int) -> str:
+    """Return bytes as limits are written: ``64 KiB``, ``23.54 GiB``; rounded down."""
+    power = max(0, min((amount.bit_length() - 1) // 10, len(_UNITS) - 1))
+    return f"{math.floor(100 * amount / 1024**power) / 100:.8g} {_UNITS[power]}"
+
+
+def _has_remote_node(launch: Launch) -> bool:
+    return any(node.host.transport != "local" for node in launch.nodes)
+
+
+def _asks_memory(launch: Launch) -> bool:
+    return launch.valid and launch.memory is not None
+
+
+def _uses_nccl(launch: Launch) -> bool:
+    return launch.valid and launch.uses_nccl
+
+
+def uses_rdma(launch: Launch) -> bool:
+    """Tell whether NCCL is to use RDMA."""
+    network = launch.model.network if launch.model is not None else None
+    return network is not None and bool(network.rdma)
+
+
+@check(
+    "reachable",
+    group="node",
+    document="launch",
+    each="node",
+    when=_has_remote_node,
+    remediation="Let the node be reached without a question: a key, a known host key, an sshd that answers.",
+)
+def node_is_reachable(fleet: Fleet, node: Node) -> None:
+    """The node is reached, and says everything that it is asked within --metaopt-timeout."""
+    answer = fleet.answer(node)
+    if answer.trouble is not None:
+        fail(
+            f"{node.name} {answer.trouble.message}",
+            remediation=answer.trouble.remediation,
+            line=fleet.launch.line(node.keys),
+        )
+
+
+@check(
+    "memory",
+    group="node",
+    document="launch",
+    each="node",
+    when=_asks_memory,
+    remediation="Raise the limit of the container or of the slice, or ask for less memory.",
+)
+def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
+    """A process gets the memory that is asked for: by memory.max of its cgroups, not the host's total."""
+    limits = fleet.facts(node, "limits").limits
+    wanted = launch.memory or 0
+    if limits.memory is None:
+        fail(f"{node.name}: how much memory it has is not known ({limits.problem or 'it does not tell'})")
+    if limits.memory < wanted:
+        by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
+        fail(
+            f"{node.name}: a process gets {_told(limits.memory)} ({by}); wanted: {_told(wanted)}",
+            line=launch.line("memory") or launch.line("resources.memory"),
+        )
+
+
+@check(
+    "shm",
+    group="node",
+    document="launch",
+    each="node",
+    when=_uses_nccl,
+    remediation="Make /dev/shm larger: docker run --shm-size=16g (or --ipc=host); in Kubernetes an emptyDir"
+    " with medium: Memory at /dev/shm; else mount -o remount,size=16G /dev/shm.",
+)
+def shm_is_large_enough(fleet: Fleet, node: Node) -> None:
+    """/dev/shm has at least 8 GiB, which NCCL and data loaders need."""  # noqa: S108 - not written to
+    limits = fleet.facts(node, "limits").limits
+    if limits.shm is None:
+        fail(f"{node.name}: there is no /dev/shm that could be asked ({limits.problem or 'df is silent'})")
+    if limits.shm < LEAST_SHM:
+        fail(f"{node.name}: /dev/shm has {_told(limits.shm)}; wanted: {_told(LEAST_SHM)} or more")
+
+
+@check(
+    "memlock",
+    group="node",
+    document="launch",
+    each="node",
+    when=uses_rdma,
+    remediation="Let memory be locked: '* - memlock unlimited' in /etc/security/limits.conf,"
+    " LimitMEMLOCK=infinity for slurmd or the container runtime, docker run --ulimit memlock=-1.",
+)
+def memlock_is_large_enough(fleet: Fleet, node: Node) -> None:
+    """Memory may be locked without limit, or at least 32 GiB of it, which RDMA needs."""
+    limits = fleet.facts(node, "limits").limits
+    if not limits.memlock_known:
+        fail(f"{node.name}: its limit of locked memory is not known ({limits.problem or 'no ulimit -l'})")
+    if limits.memlock is not None and limits.memlock < LEAST_MEMLOCK:
+        fail(
+            f"{node.name}: {_told(limits.memlock)} of memory may be locked (ulimit -l);"
+            f" wanted: unlimited, or {_told(LEAST_MEMLOCK)} or more"
+        )

@@ -1,0 +1,85 @@
+"""The roster of a launch: how each node came out, for people and for a scheduler's node lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+PASSING, FAILING = "passing_nodes.txt", "failing_nodes.txt"
+"""Beside the artifact: one name a line, as ``--nodelist`` and ``--exclude`` of a scheduler want it."""
+
+Word = Literal["failed", "unknown", "advisory", "passed"]
+_WORST_FIRST: tuple[Word, ...] = ("failed", "unknown", "advisory", "passed")
+
+
+@dataclass(frozen=True)
+class NodeVerdict:
+    """How a node came out.
+
+    :param word: ``failed``: a blocking check says no. ``unknown``: one was not evaluated. ``advisory``: what
+        says no does not block. ``passed``: nothing says no.
+    :param checks: how many checks were asked of it.
+    :param findings: the id and the message of each check that says no, blocking ones first.
+    """
+
+    name: str
+    word: Word
+    checks: int
+    findings: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        findings = [{"check": check, "message": message} for check, message in self.findings]
+        return {"name": self.name, "outcome": self.word, "checks": self.checks, "findings": findings}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A check that a node was to be asked.
+
+    :param result: how it came out, as the ledger has it; None: it was not evaluated.
+    """
+
+    node: str
+    check: str
+    blocking: bool
+    result: Mapping[str, Any] | None
+
+
+def roster(asked: Iterable[Asked]) -> tuple[NodeVerdict, ...]:
+    """Return how each node came out, in the order of the launch."""
+    by_node: dict[str, list[Asked]] = {}
+    for entry in asked:
+        by_node.setdefault(entry.node, []).append(entry)
+    return tuple(_verdict(name, entries) for name, entries in by_node.items())
+
+
+def _verdict(name: str, entries: Sequence[Asked]) -> NodeVerdict:
+    evaluated = [(entry.check, entry.result) for entry in entries if entry.result is not None]
+    findings = tuple(
+        (check, str(result["message"]))
+        for outcome in ("failed", "warning")
+        for check, result in evaluated
+        if result["outcome"] == outcome
+    )
+    word: Word = "advisory" if findings else "passed"
+    if any(result["outcome"] == "failed" for _, result in evaluated):
+        word = "failed"
+    elif any(entry.result is None and entry.blocking for entry in entries):
+        word = "unknown"
+    return NodeVerdict(name, word, len(evaluated), findings)
+
+
+def worst_first(verdicts: Iterable[NodeVerdict]) -> list[NodeVerdict]:
+    """Return *verdicts*, those first that need somebody."""
+    return sorted(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.word))
+
+
+def node_lists(verdicts: Iterable[NodeVerdict]) -> dict[str, list[str]]:
+    """Return the names for each node list; a node that is unknown is in neither."""
+    words = list(verdicts)
+    return {
+        PASSING: [verdict.name for verdict in words if verdict.word in {"passed", "advisory"}],
+        FAILING: [verdict.name for verdict in words if verdict.word == "failed"],
+    }
