@@ -1,6 +1,7 @@
 """The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them.
 
-It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes.
+It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes, and docs/nodes.md, where a laboratory of
+network namespaces can be made.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def unversioned(output: str) -> str:
 
 def checks() -> str:
     """Return the table of the built-in checks."""
-    catalog = Catalog({name: kind.check_modules for name, kind in KINDS.items()}, [])
+    modules = {name: kind.check_modules + kind.online_check_modules for name, kind in KINDS.items()}
+    catalog = Catalog(modules, [])
     rows = ["| check | severity | holds when | bootstrap |", "| --- | --- | --- | --- |"]
     for check in catalog:
         if check.id in _MANY_CLOUDS:
@@ -106,7 +108,12 @@ def _replace(text: str, before: str, after: str, new: str) -> str:
 
 
 if __name__ == "__main__":
-    from tests import mistakes
+    from tests import lab, mistakes, nodes_page
 
     README.write_text(generated(README.read_text()))
     mistakes.PAGE.write_text(mistakes.page())
+    missing = lab.available()
+    if missing is None:
+        nodes_page.PAGE.write_text(nodes_page.page())
+    else:
+        print(f"docs/nodes.md is left as it was: {missing}")

@@ -94,7 +94,7 @@ def test_companions_that_are_not_there_or_of_no_known_kind_are_findings(fleet: P
         "3 problems",
         f"line {line}: preflight.training_manifest: nowhere.toml: no such file; check the path",
         f"line {line + 1}: preflight.training_manifst is no known kind of companion{MEANT}",
-        f"line {line + 2}: preflight.launch is no known kind of companion",
+        f"line {line + 2}: preflight.launch is a list; wanted: the path of a file",
     ]
     for text, told in [
         ("preflight: x\n", "preflight is a string; wanted: a mapping"),

@@ -110,3 +110,12 @@ def test_run_config_is_asked_with_a_check_of_the_projects_own(example: Project) 
     assert done.returncode == 1
     assert "metaopt: override compute.num_accelerators: 16 → 64" in done.stdout
     assert "train.yaml:24: budget: 128 accelerator hours are over 100" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("example", ["launch_spec"], indirect=True)
+def test_launch_spec_asks_this_machine_and_a_check_of_its_own(example: Project) -> None:
+    done = run(example, "-v")
+    assert done.returncode == 0, done.stdout
+    for check in ("node[disk_space-local]", "node[checkpoint_dir-local]", "policy[kernel-local]"):
+        assert f"launch.yaml::{check} PASSED" in done.stdout
+    assert "launch[checkpoint_cadence] PASSED" in done.stdout

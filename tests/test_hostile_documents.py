@@ -141,7 +141,7 @@ MUCH = {
         CAMPAIGN.replace("name: demo\n", "name: demo\n" + "".join(f"  k{n}: 1\n" * 2 for n in range(40_000))),
         "and 39950 more of the kind",
     ),
-    "accelerator": (CAMPAIGN.replace("A100:1", "[" + "'x:x'," * 50_000 + "]"), "and 49950 more of the kind"),
+    "accelerator": (CAMPAIGN.replace("CPU:1", "[" + "'x:x'," * 50_000 + "]"), "and 49950 more of the kind"),
     "wandb": (
         CAMPAIGN.replace("entity: me", "entity: [" + "YOUR_," * 50_000 + "]"),
         "and 49950 more of the kind",

@@ -33,7 +33,7 @@ ARTIFACT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "diagnostics": (str, type(None)),
     "checks": list,
 }
-TOLD_TO_HOOKS = {"campaign_path", "artifact_path", "complete", "written", "note"}
+TOLD_TO_HOOKS = {"campaign_path", "artifact_path", "complete", "written", "note", "nodes"}
 
 # Leaves what the hook is told in a file, a line each time that it is called.
 LISTENER = """\

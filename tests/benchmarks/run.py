@@ -1,6 +1,7 @@
 """Print the ratios that the project promises, each from runs by turns on this machine.
 
-Run it with ``python tests/benchmarks/run.py`` in an environment that has the package installed.
+Run it with ``python tests/benchmarks/run.py`` in an environment that has the package installed, with names of
+benchmarks to run those only. ``--brief``, as CI runs it, measures each less often, and smaller.
 """
 
 from __future__ import annotations
@@ -11,17 +12,35 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.measure import by_turns, command_once, in_a_row, median, report, run_once
+from pytest_metaopt.documents.launch import load_launch
+from pytest_metaopt.probes.fleet import Fleet
+from pytest_metaopt.settings import DEFAULT_CONNECTIONS
+from tests.benchmarks.measure import Cost, by_turns, command_once, in_a_row, median, report, run_once
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, make_empty_repository
+from tests.lab import Lab, available
 from tests.manifests import MANIFEST_NAME, mixed
 from tests.probes.servers import free_port, make_repository
 from tests.run_configs import FULL, ITEMS_OF_FULL
 
 BARE = ["-p", "no:metaopt"]
+BRIEF = "--brief" in sys.argv
+
+
+def rounds(number: int) -> int:
+    """Return how often to measure what is otherwise measured *number* times."""
+    return -(-number // 3) if BRIEF else number
+
+
+def size(number: int) -> int:
+    """Return how large to make what is otherwise *number* large."""
+    return number // 5 if BRIEF else number
 
 
 def empty_tests(folder: Path, count: int) -> Path:
@@ -52,7 +71,7 @@ def idle(base: Path) -> None:
     """1. What the installed plugin costs a project that does not use it."""
     folder = empty_tests(base / "idle", 1)
     costs = by_turns(
-        {"with": lambda: run_once([], folder), "without": lambda: run_once(BARE, folder)}, rounds=25
+        {"with": lambda: run_once([], folder), "without": lambda: run_once(BARE, folder)}, rounds=rounds(25)
     )
     # The least of many runs is the one that was disturbed least.
     difference = (min(c.cpu for c in costs["with"]) - min(c.cpu for c in costs["without"])) * 1000
@@ -69,7 +88,7 @@ def session(base: Path) -> None:
             "ours": lambda: run_once(["--metaopt-campaign", CAMPAIGN_NAME], ours),
             "empty": lambda: run_once(BARE, empty),
         },
-        rounds=11,
+        rounds=rounds(11),
     )
     ratio = median(costs["ours"], "wall") / median(costs["empty"], "wall")
     report("2", f"campaign session: wall, against {checks} empty tests", f"{ratio:.2f}x", "under 1.3x")
@@ -94,7 +113,7 @@ def many(base: Path) -> None:
             "ours": lambda: run_once(["--metaopt-campaign", CAMPAIGN_NAME], ours),
             "empty": lambda: run_once(BARE, empty),
         },
-        rounds=5,
+        rounds=rounds(5),
     )
     ratio = median(costs["ours"], "wall") / median(costs["empty"], "wall")
     report("3", "2,000 checks: wall, against 2,000 empty tests", f"{ratio:.2f}x", "under 1.5x")
@@ -136,7 +155,7 @@ def side_by_side(base: Path) -> None:
             "sky": lambda: command_once([str(tools / "sky"), "check", "vast", "-o", "json"], environ),
             "git": lambda: command_once([str(tools / "git"), "ls-remote"], environ),
         },
-        rounds=3,
+        rounds=rounds(3),
     )
     slowest = max(median(costs["sky"], "wall"), median(costs["git"], "wall"))
     ratio = median(costs["session"], "wall") / slowest
@@ -173,7 +192,7 @@ def real_skypilot(base: Path) -> None:
                 "in a row": lambda: in_a_row(questions, environ),
                 "session": lambda: run_once(arguments, folder, environ),
             },
-            rounds=3,
+            rounds=rounds(3),
         )
     finally:
         subprocess.run(["sky", "api", "stop"], env=environ, check=False, stdout=subprocess.DEVNULL)
@@ -188,7 +207,7 @@ def cloudy(text: str) -> str:
 
 def fleet(base: Path) -> None:
     """6. A training manifest of 10,000 jobs against as many empty parametrized tests as it has items."""
-    jobs = 10_000
+    jobs = size(10_000)
     ours = base / "fleet"
     ours.mkdir()
     (ours / MANIFEST_NAME).write_text(mixed(jobs))
@@ -198,18 +217,18 @@ def fleet(base: Path) -> None:
             "ours": lambda: run_once(["--metaopt-manifest", MANIFEST_NAME], ours),
             "empty": lambda: run_once(BARE, empty),
         },
-        rounds=1,
+        rounds=rounds(1),
         warm_up=0,
     )
     for column, unit in (("wall", "s"), ("memory", "MiB")):
         own, other = median(costs["ours"], column), median(costs["empty"], column)
         told = f"{own / other:.2f}x ({own:.0f} / {other:.0f} {unit})"
-        report("6", f"10,000 jobs: {column}, against 50,002 empty tests", told, "under 1.5x")
+        report("6", f"{jobs:,} jobs: {column}, against {2 + 5 * jobs:,} empty tests", told, "under 1.5x")
 
 
 def run_configs(base: Path) -> None:
     """7. 1,000 run configs against as many empty parametrized tests as they have items, plus parsing."""
-    count = 1_000
+    count = size(1_000)
     ours = base / "run_configs"
     ours.mkdir()
     for number in range(count):
@@ -227,18 +246,108 @@ def run_configs(base: Path) -> None:
             "empty": lambda: run_once(BARE, empty),
             "parsing": lambda: command_once([sys.executable, "-c", parse, str(ours)], os.environ),
         },
-        rounds=3,
+        rounds=rounds(3),
     )
     own, other, parsing = (median(costs[name], "wall") for name in ("ours", "empty", "parsing"))
     told = f"{own / (other + parsing):.2f}x ({own:.1f} / {other:.1f} + {parsing:.1f} s)"
-    report("7", f"1,000 run configs: wall, against {items:,} empty tests", told, "under 1.5x")
+    report("7", f"{count:,} run configs: wall, against {items:,} empty tests", told, "under 1.5x")
+
+
+def nodes_over_ssh(base: Path) -> None:
+    """8. All facts of N nodes, 50 ms away, against one ``ssh host true`` each, as many at a time."""
+    missing = available()
+    if missing is not None:
+        report("8", "nodes over ssh", "not measured", missing)
+        return
+    for count in (1, 8, 64):
+        with Lab(base / f"lab{count}", count, delay=0.05) as lab:
+            document = base / f"launch{count}.yaml"
+            entries = [{"host": host.spec, "address": host.address} for host in lab.hosts.values()]
+            storage = {"checkpoint_dir": "/var/tmp/checkpoints"}
+            document.write_text(json.dumps({"nodes": entries, "gpus": {"count": 1}, "storage": storage}))
+            commands = [["ssh", "-F", str(lab.ssh_config), name, "true"] for name in lab.hosts]
+            costs = by_turns(
+                {
+                    "facts": lambda document=document: ask_nodes(document),  # type: ignore[misc]
+                    "ssh": lambda commands=commands: at_a_time(commands),  # type: ignore[misc]
+                },
+                rounds=rounds(3),
+            )
+        own, other = median(costs["facts"], "wall"), median(costs["ssh"], "wall")
+        told = f"{own / other:.2f}x ({own:.2f} / {other:.2f} s)"
+        name = f"{count} node{'' if count == 1 else 's'}, 50 ms away: wall, against ssh host true"
+        report("8", name, told, "under 1.5x")
+
+
+def ask_nodes(document: Path) -> Cost:
+    """Ask every node of a launch spec everything, as a session does, and return the wall time."""
+    started = time.perf_counter()
+    fleet = Fleet(load_launch(document), limit=60, connections=DEFAULT_CONNECTIONS)
+    troubles = [trouble for node in fleet.nodes if (trouble := fleet.answer(node).trouble) is not None]
+    if troubles:
+        raise RuntimeError(troubles[0].message)
+    return Cost(time.perf_counter() - started, 0.0, 0.0)
+
+
+def at_a_time(commands: Sequence[Sequence[str]]) -> Cost:
+    """Run commands side by side, as many as a session asks nodes at a time, and return the wall time."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(DEFAULT_CONNECTIONS) as threads:
+        list(threads.map(lambda command: command_once(command, os.environ), commands))
+    return Cost(time.perf_counter() - started, 0.0, 0.0)
+
+
+def many_nodes(base: Path) -> None:
+    """9. 1,000 nodes that are all this machine, which is asked once, against as many empty tests."""
+    count = size(1_000)
+    ours, tools = base / "many_nodes", base / "node_tools"
+    ours.mkdir()
+    tools.mkdir()
+    recorded = Path(__file__).parents[1] / "recorded" / "nvidia" / "smi-535.54.03-a100-mig.xml"
+    (tools / "nvidia-smi").write_text(f"#!/bin/sh\nexec cat '{recorded}'\n")
+    (tools / "dmesg").write_text("#!/bin/sh\necho '[ 0.000000] Linux version 6.1.0'\n")
+    (tools / "df").write_text("#!/bin/sh\necho Filesystem\necho tmpfs 99999999999 0 99999999999 0% /\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    document = {
+        "nodes": [{"name": f"n{n}", "host": "local://", "address": "127.0.0.1"} for n in range(count)],
+        "gpus": {"name": "A100"},
+        "storage": {"checkpoint_dir": "/var/tmp", "durable_mounts": ["/"]},
+        "env": {"NCCL_SOCKET_IFNAME": "^lo", "NCCL_IB_DISABLE": 1, "TORCH_NCCL_ASYNC_ERROR_HANDLING": 1},
+        "launcher": {"collective_timeout": "10m"},
+    }
+    (ours / "launch.yaml").write_text(json.dumps(document))
+    environ = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    arguments = ["--metaopt-launch", "launch.yaml"]
+    listed = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments],
+        cwd=ours,
+        env=environ,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    items = listed.stdout.count("::")
+    empty = empty_tests(base / "empty_nodes", items)
+    costs = by_turns(
+        {"ours": lambda: run_once(arguments, ours, environ), "empty": lambda: run_once(BARE, empty)},
+        rounds=rounds(3),
+    )
+    own, other = median(costs["ours"], "wall"), median(costs["empty"], "wall")
+    told = f"{own / other:.2f}x ({own:.1f} / {other:.1f} s)"
+    report("9", f"{count:,} nodes: wall, against {items:,} empty tests", told, "under 1.5x")
+
+
+BENCHMARKS = (
+    idle, session, many, side_by_side, real_skypilot, fleet, run_configs, nodes_over_ssh, many_nodes,
+)  # fmt: skip
 
 
 def main() -> None:
     """Run every benchmark, or those that are named on the command line."""
-    named = sys.argv[1:]
+    named = [word for word in sys.argv[1:] if not word.startswith("-")]
     with tempfile.TemporaryDirectory() as folder:
-        for benchmark in (idle, session, many, side_by_side, real_skypilot, fleet, run_configs):
+        for benchmark in BENCHMARKS:
             if named and benchmark.__name__ not in named:
                 continue
             benchmark(Path(folder))
