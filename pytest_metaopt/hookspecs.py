@@ -28,6 +28,7 @@ def pytest_metaopt_readiness(config: pytest.Config, readiness: dict[str, Any]) -
 
     :param readiness: the artifact's fields and ``campaign_path``, ``artifact_path``, ``complete``
         (every blocking check was evaluated), ``written`` (the artifact now says this) and ``note``
-        (why it is not written, else None). ``status`` is INCOMPLETE where a partial look found
+        (why it is not written, else None), ``nodes`` (how each node of a launch came out: ``name``,
+        ``outcome``, ``checks``, ``findings``). ``status`` is INCOMPLETE where a partial look found
         nothing wrong; nothing is written then.
     """

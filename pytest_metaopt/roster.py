@@ -9,6 +9,9 @@ from typing import Any, Literal
 PASSING, FAILING = "passing_nodes.txt", "failing_nodes.txt"
 """Beside the artifact: one name a line, as ``--nodelist`` and ``--exclude`` of a scheduler want it."""
 
+LOCAL = "local"
+"""The name of this machine where no node is named."""
+
 Word = Literal["failed", "unknown", "advisory", "passed"]
 _WORST_FIRST: tuple[Word, ...] = ("failed", "unknown", "advisory", "passed")
 
@@ -77,8 +80,13 @@ def worst_first(verdicts: Iterable[NodeVerdict]) -> list[NodeVerdict]:
 
 
 def node_lists(verdicts: Iterable[NodeVerdict]) -> dict[str, list[str]]:
-    """Return the names for each node list; a node that is unknown is in neither."""
+    """Return the names for each node list; a node that is unknown is in neither.
+
+    Where this machine is the only node, and nobody gave it a name, there is nothing to tell a scheduler.
+    """
     words = list(verdicts)
+    if [verdict.name for verdict in words] == [LOCAL]:
+        return {}
     return {
         PASSING: [verdict.name for verdict in words if verdict.word in {"passed", "advisory"}],
         FAILING: [verdict.name for verdict in words if verdict.word == "failed"],

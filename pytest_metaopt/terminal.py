@@ -203,7 +203,8 @@ class _Page:
 
                 lists = node_lists(verdict.readiness.nodes)
                 told = [f"{name} ({len(names)})" for name, names in lists.items()]
-                self.paragraph(f"beside it: {enumeration(told)}")
+                if told:
+                    self.paragraph(f"beside it: {enumeration(told)}")
         elif verdict.status == "INCOMPLETE":
             previous = verdict.previous()
             left = f"left as it was ({previous})" if previous else "not written"

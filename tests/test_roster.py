@@ -239,6 +239,15 @@ def local(project: Project, rack: Rack) -> Callable[..., RunResult]:
     return ask
 
 
+def test_this_machine_alone_makes_no_list(project: Project) -> None:
+    project.write(LAUNCH, "storage: {scratch: 1KB}\n")
+    result = project.pytest("--metaopt-launch", LAUNCH, "--metaopt-readiness", "out/r.json")
+    assert result.ret == 0
+    assert (project.path / "out" / "r.json").exists()
+    assert lists(project.path / "out") is None
+    assert "beside it" not in result.stdout.str()
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_lists_lie_beside_the_artifact(
     project: Project, local: Callable[..., RunResult], workers: str
