@@ -200,13 +200,17 @@ FAULTS: dict[str, tuple[Callable[[Lab], None], set[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("workers", [[], ["-n4"]], ids=["one process", "n4"])
-@pytest.mark.parametrize("name", FAULTS)
+WITH_WORKERS = ("sshd that never answers", "another host key", "down", "a GPU off the bus", "another driver")
+
+
+@pytest.mark.parametrize(
+    ("name", "workers"),
+    [*((name, []) for name in FAULTS), *((name, ["-n4"]) for name in WITH_WORKERS)],
+    ids=[*FAULTS, *(f"{name}-n4" for name in WITH_WORKERS)],
+)
 def test_fault_makes_exactly_its_checks_red(
     project: Project, lab: Lab, name: str, workers: list[str]
 ) -> None:
-    if workers and name not in {"sshd that never answers", "a GPU off the bus"}:
-        pytest.skip("two faults are enough with workers")
     make, red, told = FAULTS[name]
     for host in ("gpu-01", "gpu-02", "gpu-03"):
         healthy(lab.add(host))
@@ -242,10 +246,11 @@ def test_black_hole_for_jumbo_frames_is_told_as_one(project: Project, tmp_path: 
     assert lists(project) == (["gpu-01", "gpu-03"], ["gpu-02"])
 
 
-def test_black_hole_is_found_where_ssh_gets_through(project: Project, lab: Lab) -> None:
+@pytest.mark.parametrize("workers", [[], ["-n4"]], ids=["one process", "n4"])
+def test_black_hole_is_found_where_ssh_gets_through(project: Project, lab: Lab, workers: list[str]) -> None:
     """The controller sends frames of 1500 bytes, which pass."""
     jumbo(lab)
-    result = asked(project, spec(lab))
+    result = asked(project, spec(lab), *workers)
     assert result.ret == 1
     assert failed(project) == {"node[MN4-gpu-02]"}
     told = messages(project)["MN4-gpu-02"]
