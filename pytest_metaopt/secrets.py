@@ -6,11 +6,11 @@ of code hosts) and by their value (that of an environment variable which holds o
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote
 
+from .environment import our_environment
 from .text import printable
 
 MASK = "***"
@@ -66,7 +66,10 @@ def redact(text: str, *, environ: Mapping[str, str] | None = None, also: Iterabl
     :param environ: the environment whose secret variables count; None: ours.
     :param also: more secrets, known to the caller.
     """
-    values = {*secret_values(os.environ if environ is None else environ), *(value for value in also if value)}
+    values = {
+        *secret_values(our_environment() if environ is None else environ),
+        *(value for value in also if value),
+    }
     # The longest first: one secret may be a part of another.
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..environment import our_environment
+
 MAX_OUTPUT = 1 << 18
 """Bytes that are kept of each of stdout and stderr; what comes behind is read and dropped."""
 
@@ -115,7 +117,7 @@ def run(
         return result("stopped", _STOPPED)
     if deadline.remaining <= 0:
         return result("timed out", str(deadline))
-    known = os.environ if environ is None else environ
+    known = our_environment() if environ is None else environ
     found = shutil.which(program, path=known.get("PATH", os.defpath))
     if found is None:
         return result("missing", f"there is no command {program!r} on PATH")
@@ -126,7 +128,8 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
-            env=None if environ is None else dict(environ),
+            # Never the environment itself, which may change while this thread forks.
+            env=dict(known),
             start_new_session=True,
         )
     except OSError as error:

@@ -14,7 +14,6 @@ Measured with git 2.39.5 and OpenSSH 9.2, whose messages the tests repeat or bri
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..documents.shapes import is_placeholder
+from ..environment import our_environment
 from ..secrets import redact, url_secrets
 from ..text import one_line, printable
 from .command import Result, Runner, plain
@@ -91,7 +91,7 @@ def ask(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | Non
     why_not = refusal(value)
     if why_not is not None:
         return Repository(shown, False, trouble="refused", message=why_not)
-    known = os.environ if environ is None else environ
+    known = our_environment() if environ is None else environ
     quiet = silent(known, _ssh_command(known, root, run) if _is_ssh(value) else None)
     # HEAD alone: a large repository has hundreds of thousands of references.
     result = run(["git", "ls-remote", "--quiet", "--", address(value, root), "HEAD"], cwd=root, environ=quiet)

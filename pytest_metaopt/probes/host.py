@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..environment import our_environment
 from ..text import one_line, printable
 from .command import Deadline, Runner
 from .pool import Fact, Pool, Probe, probe
@@ -134,7 +135,7 @@ def capability(project_root: Path, run: Runner) -> Capability:
         hostname=platform.node() or "unknown",
         cores=cores(),
         ram_gib=round(ram / _GIB, 2) if ram is not None else None,
-        gpus=tuple(visible(gpus, os.environ)),
+        gpus=tuple(visible(gpus, our_environment())),
         torch=_version("torch"),
         git_commit=_commit(project_root, run),
         driver=trouble,

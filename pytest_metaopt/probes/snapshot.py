@@ -5,7 +5,6 @@ git is asked on this machine only; nothing is fetched, and no hook, file system 
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..documents.run_config import RunConfig
+from ..environment import our_environment
 from ..secrets import redact
 from ..text import did_you_mean, one_line, printable
 from .command import Result, Runner, plain
@@ -77,7 +77,7 @@ def ask(
     :param environ: the environment that git gets, made silent; None: ours.
     """
     quiet = {
-        **silent(os.environ if environ is None else environ),
+        **silent(our_environment() if environ is None else environ),
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
     }

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..documents.manifest import KNOWN_MODELS, Manifest
+from ..environment import our_environment
 from ..secrets import redact
 from ..text import described, did_you_mean, one_line, printable, shortened
 from .command import Result, Runner, plain
@@ -182,7 +183,7 @@ def _ask(request: Mapping[str, Any], root: Path, run: Runner) -> dict[str, Any]:
 def _environ(root: Path) -> dict[str, str]:
     ours = [entry for entry in sys.path if entry]
     return {
-        **os.environ,
+        **our_environment(),
         "PYTHONPATH": os.pathsep.join([str(root), *ours]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "COLUMNS": "500",

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from ..environment import our_environment
 from ..secrets import safe
 from ..text import one_line
 from .command import Result, Runner, plain
@@ -45,7 +46,7 @@ class VastAccount:
 @probe("vast_account")
 def vast_account(run: Runner) -> VastAccount:
     """Whether Vast takes the key that SkyPilot would use."""
-    environ = {name: value for name, value in os.environ.items() if name != "VAST_API_KEY"}
+    environ = {name: value for name, value in our_environment().items() if name != "VAST_API_KEY"}
     environ["VASTAI_NO_UPDATE_CHECK"] = "1"
     result = run([_program(), "show", "user", "--raw"], environ=environ)
     if result.ending != "exited":

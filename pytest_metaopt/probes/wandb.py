@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import configparser
 import netrc
-import os
 import re
 import stat
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from ..environment import our_environment
 from ..secrets import MASK
 from ..text import printable
 from .pool import probe
@@ -144,7 +144,7 @@ def look(base_url: object, root: Path, *, environ: Mapping[str, str] | None = No
 
 def find(base_url: object, root: Path, *, environ: Mapping[str, str] | None = None) -> Found:
     """Look as :func:`look` does, and keep the key."""
-    known = os.environ if environ is None else environ
+    known = our_environment() if environ is None else environ
     settings = _Settings(known, root)
     told_by, url = _server(base_url, known, settings)
     file = _netrc_file(known)

@@ -211,3 +211,25 @@ def test_many_at_the_same_time() -> None:
 )
 def test_plain(text: str, left: str) -> None:
     assert plain(text) == left
+
+
+def test_environment_that_changes_while_commands_start_breaks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest does so for each phase of each test, while probes start commands in their threads."""
+    over = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            os.environ["PYTEST_CURRENT_TEST"] = "x" * (number % 500)
+            os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "")
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        endings = {run(["true"], Deadline.after(10)).ending for _ in range(60)}
+    finally:
+        over.set()
+        thread.join()
+    assert endings == {"exited"}
