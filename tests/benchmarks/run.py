@@ -272,6 +272,7 @@ def nodes_over_ssh(base: Path) -> None:
                     "ssh": lambda commands=commands: at_a_time(commands),  # type: ignore[misc]
                 },
                 rounds=rounds(3),
+                warm_up=0 if BRIEF else 1,
             )
         own, other = median(costs["facts"], "wall"), median(costs["ssh"], "wall")
         told = f"{own / other:.2f}x ({own:.2f} / {other:.2f} s)"
