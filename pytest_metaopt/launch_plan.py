@@ -12,7 +12,7 @@ import yaml
 from .documents.document import dotted, thawed
 from .documents.run_config import ACCELERATORS, RunConfig
 from .secrets import safe
-from .text import enumeration, one_line, wrapped
+from .text import one_line, some, wrapped
 
 _MOST_NAMED = 8
 
@@ -72,9 +72,7 @@ def _names(block: Mapping[Any, Any]) -> str:
 
 
 def _shortened(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    shown = [one_line(safe(name)) for name in names[:_MOST_NAMED]]
-    return enumeration([*shown, f"{more} more"] if more > 0 else shown)
+    return some([one_line(safe(name)) for name in names], _MOST_NAMED)
 
 
 def nodes(config: RunConfig) -> int:

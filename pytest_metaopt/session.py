@@ -17,7 +17,7 @@ from .folders import Recalling, Remembering
 from .preflight import KEY, Preflight
 from .probes.pool import ASK
 from .settings import read_settings
-from .text import enumeration
+from .text import some
 
 _MOST_IN_HEADER = 20
 _MOST_NAMED = 3
@@ -110,9 +110,7 @@ class Hooks:
         changed = self.preflight.changed()
         whole = sum(kind.with_overrides is not None for kind in self.preflight.kinds.values())
         for change, paths in changed.items():
-            names = [shown(path, self.config) for path in paths[:_MOST_NAMED]]
-            more = len(paths) - len(names)
-            where = enumeration([*names, f"{more} more"] if more else names)
+            where = some([shown(path, self.config) for path in paths], _MOST_NAMED)
             yield f"metaopt: override {change}{f' (in {where})' if len(paths) < whole else ''}"
 
     @pytest.hookimpl(tryfirst=True)

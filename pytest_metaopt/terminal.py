@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .readiness import NODE
-from .text import enumeration, wrapped
+from .text import enumeration, some, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,11 +89,6 @@ def _sorted_out(checks: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     return to_do, advice
 
 
-def _shortened(names: list[str]) -> str:
-    more = len(names) - _MOST_IDS
-    return enumeration([*names[:_MOST_IDS], f"{more} more"] if more > 0 else names)
-
-
 def _worst(node: NodeVerdict) -> str:
     if not node.findings:
         left_out = "; others were left out" if node.word == "unknown" else ""
@@ -150,7 +145,7 @@ class _Page:
         for number, group in enumerate(groups[:_MOST_LISTED], start=1):
             check = group[0]
             subject, message = check["subject"], check["message"] or ""
-            ids = _shortened([other["id"] for other in group])
+            ids = some([other["id"] for other in group], _MOST_IDS)
             label = ids if not subject else f"{ids}-{subject}" if len(group) == 1 else f"{ids} of {subject}"
             if subject and check["category"] == NODE:
                 message = _without_name(message, subject)

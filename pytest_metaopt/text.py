@@ -53,6 +53,12 @@ def enumeration(names: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(most)} {word} {last}" if most else last
 
 
+def some(names: Sequence[str], most: int) -> str:
+    """Return ``a, b and 3 more``: at most *most* of the names."""
+    more = len(names) - most
+    return enumeration([*names[:most], f"{more} more"] if more > 0 else names)
+
+
 def shortened(text: str, most: int) -> str:
     """Return *text*, or its beginning and three dots: *most* characters in all."""
     return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -9,7 +9,7 @@ from .. import Finding, check, fail, not_applicable
 from ..documents.launch import Launch
 from ..probes.fleet import Fleet
 from ..probes.node import NodeFacts
-from ..text import enumeration
+from ..text import some
 from .launch import spans_nodes
 from .network import effective_env
 from .problems import tell
@@ -47,12 +47,11 @@ def _differences(
     if len(groups) < 2:
         return []
     rarest_first = sorted(groups.items(), key=lambda entry: len(entry[1]))
-    return [Finding(f"{name}: {'; '.join(f'{found} on {_some(nodes)}' for found, nodes in rarest_first)}")]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return enumeration([*names[:_MOST_NAMED], f"{more} more"] if more > 0 else names)
+    return [
+        Finding(
+            f"{name}: {'; '.join(f'{found} on {some(nodes, _MOST_NAMED)}' for found, nodes in rarest_first)}"
+        )
+    ]
 
 
 @check(

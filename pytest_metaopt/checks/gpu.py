@@ -9,7 +9,7 @@ from ..documents.launch import Launch
 from ..documents.nodes import Node
 from ..probes import nvidia
 from ..probes.fleet import Fleet
-from ..text import enumeration
+from ..text import enumeration, some
 from .problems import tell
 
 HOT = 83
@@ -108,7 +108,7 @@ def _ill(gpu: nvidia.Gpu) -> Iterator[str]:
     if gpu.recovery is not None and gpu.fault is None:
         yield f"{where} asks for a recovery: {gpu.recovery}"
     if gpu.unreadable and gpu.fault is None:
-        yield f"{where} answers with errors in place of {_some(list(gpu.unreadable))}"
+        yield f"{where} answers with errors in place of {some(list(gpu.unreadable), _MOST_NAMED)}"
 
 
 @check(
@@ -203,13 +203,8 @@ def gpus_are_free(fleet: Fleet, node: Node) -> None:
                 f"{f', {process.used_mib} MiB' if process.used_mib else ''}"
                 for process in holding
             ]
-            findings.append(Finding(f"{node.name}: GPU {gpu.index} is held by {_some(told)}"))
+            findings.append(Finding(f"{node.name}: GPU {gpu.index} is held by {some(told, _MOST_NAMED)}"))
     tell(findings)
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return enumeration([*names[:_MOST_NAMED], f"{more} more"] if more > 0 else names)
 
 
 @check(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from .. import Finding, check, fail, not_applicable
 from ..documents.launch import Launch
 from ..documents.nodes import Node
 from ..probes.fleet import Fleet
 from ..probes.node import STANDARD_MTU, Network, NodeFacts, PathToNeighbour
-from ..text import enumeration
+from ..text import some
 from .launch import spans_nodes
 from .node import uses_rdma
 from .problems import tell
@@ -79,7 +79,11 @@ def _socket_problems(env: Mapping[str, str], network: Network) -> Iterator[str]:
     if not any(found.up for found in chosen):
         there = [name for name, found in network.interfaces.items() if not found.loopback]
         down = [found.name for found in chosen if not found.up]
-        why = f"{_some(down)} is down" if down else f"there is {_some(there) if there else 'none'}"
+        why = (
+            f"{some(down, _MOST_NAMED)} is down"
+            if down
+            else f"there is {some(there, _MOST_NAMED) if there else 'none'}"
+        )
         yield f"{IFNAME}={wanted} selects no interface that is up ({why})"
 
 
@@ -103,7 +107,7 @@ def _rdma_problems(launch: Launch, env: Mapping[str, str], network: Network) -> 
     chosen = [named[name] for name in _selected_ports(named, wanted)]
     if not chosen:
         adapters = sorted({port.adapter for port in network.ports})
-        yield f"{HCA}={wanted} names no adapter that is there; there is {_some(adapters)}"
+        yield f"{HCA}={wanted} names no adapter that is there; there is {some(adapters, _MOST_NAMED)}"
     elif not any(port.active for port in chosen):
         states = ", ".join(f"{port.adapter}:{port.number} {port.state}" for port in chosen)
         yield f"{HCA}={wanted} names no adapter with an active port ({states})"
@@ -117,11 +121,6 @@ def _selected_ports(named: Mapping[str, object], wanted: str) -> list[str]:
     if wanted.strip().startswith("^"):
         return [name for name in named if name in by_port and name.rsplit(":", 1)[0] in by_adapter]
     return [name for name in named if name in by_port or name.rsplit(":", 1)[0] in by_adapter]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return enumeration([*names[:_MOST_NAMED], f"{more} more"] if more > 0 else names)
 
 
 def _has_ring(launch: Launch) -> bool:
@@ -228,7 +227,7 @@ class _Ring:
         if not others:
             return None
         have = "has" if len(others) == 1 else "have"
-        return f"{path.device} has an MTU of {mtu}, but {_some(others)} {have} {found[others[0]]}"
+        return f"{path.device} has an MTU of {mtu}, but {some(others, _MOST_NAMED)} {have} {found[others[0]]}"
 
     def _mtus(self) -> Mapping[str, int]:
         paths = {node.name: self.path(node) for node in self.fleet.ring}

@@ -14,7 +14,7 @@ from ..documents.loading import file_problem
 from ..documents.run_config import DEPENDENCIES, REQUIRED, SNAPSHOT, UNKNOWN_KEYS, RunConfig
 from ..documents.shapes import Problem
 from ..probes.snapshot import Pinned
-from ..text import enumeration, one_line, printable, shortened
+from ..text import one_line, printable, shortened, some
 from .problems import fail_with
 
 _REFERENCE = re.compile(r"^(?:-r|--requirement)(?:\s+|=)?(\S.*)$")
@@ -234,9 +234,7 @@ def nothing_is_uncommitted(run_config: RunConfig, pinned_revision: Pinned | None
         not_applicable("the pinned revision can't be found, see run_config[revision]")
     changed = pinned_revision.changed
     if changed:
-        names = [_shown(path) for path in changed[:_MOST_SHOWN]]
-        more = len(changed) - len(names)
-        told = enumeration([*names, f"{more} more"] if more else names)
+        told = some([_shown(path) for path in changed], _MOST_SHOWN)
         fail_with(run_config, [Problem(pin[0], f"{dotted(pin[0])}: not committed: {told}")])
 
 
