@@ -201,6 +201,7 @@ def test_the_page_of_a_wrong_spec_fits_in_80_columns(project: Project) -> None:
         (b"nodes: [\n", "is not YAML"),
         (b"nodes: " + b"[" * 70 + b"]" * 70, "is nested deeper than 64 levels"),
     ],
+    ids=["empty", "comment", "list", "NUL", "tab", "large", "broken", "deep"],
 )
 def test_what_can_not_be_read_ends_with_2_and_one_line(project: Project, data: bytes, told: str) -> None:
     (project.path / LAUNCH_NAME).write_bytes(data)

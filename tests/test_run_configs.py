@@ -163,6 +163,7 @@ code_source:
         (f"{MINIMAL}# {'x' * (1 << 20)}\n", "is larger than 1048576 bytes"),
         ("experiment_name: [\n", "is not YAML"),
     ],
+    ids=["empty", "list", "large", "broken"],
 )
 def test_what_can_not_be_read_ends_with_2_and_one_line(project: Project, text: str, told: str) -> None:
     project.write(RUN_CONFIG_NAME, text)
