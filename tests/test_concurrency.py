@@ -41,10 +41,19 @@ LATER = (9, 0)
 
 
 def start(folder: Path, *arguments: str, module: str = "pytest", **environment: str) -> subprocess.Popen[str]:
-    """Start a session in *folder*, for its campaign where it is pytest's."""
+    """Start a session in *folder*, for its campaign where it is pytest's.
+
+    Of the installed plugins it has ours, and xdist with ``-n``: the others take time and may add warnings.
+    """
     if module == "pytest":
-        light = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        plugins = [
+            "no:cacheprovider",
+            "pytest_metaopt.plugin",
+            *(["xdist.plugin"] if "-n" in arguments else []),
+        ]
+        light = [word for plugin in plugins for word in ("-p", plugin)]
         arguments = ("--metaopt-campaign", CAMPAIGN_NAME, "-q", *light, *arguments)
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
@@ -80,11 +89,12 @@ def ended_at_the_latest(*processes: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def counts(output: str) -> tuple[int, int]:
-    """Return how many checks a session says have passed and were bootstrapped."""
-    found = re.findall(r"(\d+) passed(?:, (\d+) bootstrapped)?", output)
+    """Return how many checks passed and how many were bootstrapped, where a session tells of nothing else."""
+    of_pytest, of_verify = r" in ", r", 0 warnings, 0 failed\)"
+    told = rf"(\d+) passed(?:, (\d+) bootstrapped)?(?:{of_pytest}|{of_verify})"
+    found = re.search(told, output)
     assert found, output
-    passed, bootstrapped = found[-1]
-    return int(passed), int(bootstrapped or 0)
+    return int(found[1]), int(found[2] or 0)
 
 
 def empty(folder: Path) -> None:
