@@ -484,8 +484,7 @@ def test_limits_of_locked_memory_that_others_have(
     _, machine = mounted_elsewhere
     # A function stands in for the shell's own command; only root may raise the real limit.
     machine.script(
-        "sh",
-        f'if [ "$1" = -c ]; then exec /bin/sh -c "ulimit() {{ {answer}; }}\n$2"; fi\nexec /bin/sh "$@"',
+        "sh", f"[ $# -gt 0 ] && exec /bin/sh \"$@\"\n(echo 'ulimit() {{ {answer}; }}'; cat) | /bin/sh"
     )
     session = ask(project, RDMA)
     assert session.red == (set() if told is None else {"memlock-local"})

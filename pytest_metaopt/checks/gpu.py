@@ -25,7 +25,7 @@ def _asks_gpus(launch: Launch) -> bool:
 
 
 def _has_nvswitch(launch: Launch) -> bool:
-    return _asks_gpus(launch) and launch.model is not None and launch.model.fabric == "nvswitch"
+    return _asks_gpus(launch) and launch.has_nvswitch
 
 
 def _driver(fleet: Fleet, node: Node) -> nvidia.Driver:

@@ -188,6 +188,11 @@ class Launch(Document):
         )
 
     @property
+    def has_nvswitch(self) -> bool:
+        """Whether the GPUs of a node are said to talk through an NVSwitch, which needs a daemon."""
+        return self.model is not None and self.model.fabric == "nvswitch"
+
+    @property
     def storage_path(self) -> str | None:
         """The path whose mount must have room: the checkpoint directory, else where the launch runs."""
         if self.storage.checkpoint_dir is not None:

@@ -23,7 +23,9 @@ MAX_OUTPUT = 1 << 18
 
 _POLL = 0.05
 """Seconds between two looks at what gives no event: the session's end, and a command that has ended while
-a child that it left behind holds its pipes open."""
+a child that it left behind holds its pipes open. It grows to a tenth of the time that the command has taken:
+a session that asks many hosts at a time would else spend its time looking."""
+_LONGEST_POLL = 0.25
 _DRAIN = 0.2
 """Seconds that such a child is listened to once the command has ended."""
 _BURIAL = 1.0
@@ -208,7 +210,8 @@ class _Watch:
             left = self.deadline.remaining
             if left <= 0:
                 return "timed out"
-            self._read(min(left, _POLL))
+            patience = min(max((time.monotonic() - self.started) / 10, _POLL), _LONGEST_POLL)
+            self._read(min(left, patience))
             if _has_ended(self.process):
                 return "exited"
 

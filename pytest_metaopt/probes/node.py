@@ -29,7 +29,6 @@ _UNLIMITED = 1 << 60
 # Version 1 of cgroups writes "no limit" as a number near 2**63.
 
 _CLOCK = "date +%s.%N"
-_SYSTEM = "uname -srm; id -un; nproc 2>/dev/null"
 _ENV = r"""
 env | grep -E '^(TORCH_)?NCCL_[A-Z0-9_]*='
 for f in "$HOME/.nccl.conf" /etc/nccl.conf; do
@@ -52,14 +51,15 @@ for p in /sys/class/infiniband/*/ports/*; do
   read -r state <"$p/state"; [ -r "$p/link_layer" ] && read -r layer <"$p/link_layer"
   echo "port ${d##*/} ${p##*/} $layer $state"
 done
-ip -o addr show 2>/dev/null | head -n 1000 | while read -r n name family address rest; do
-  echo "address $name $family $address"
+most=1000
+ip -o addr show 2>/dev/null | while [ "$most" -gt 0 ] && read -r n name family address rest; do
+  echo "address $name $family $address"; most=$((most - 1))
 done
 true
 """
 _LIMITS = r"""
 echo "memlock $(ulimit -l)"
-df -Pk /dev/shm 2>/dev/null | tail -n 1 | while read -r d size used free rest; do echo "shm $size $free"; done
+df -Pk /dev/shm 2>/dev/null | { read -r head; read -r d size used free rest && echo "shm $size $free"; }
 while read -r key amount unit; do
   case $key in MemTotal:|MemAvailable:) echo "$key $amount" ;; esac
 done </proc/meminfo
@@ -91,10 +91,8 @@ r=$(readlink -f "$e" 2>/dev/null) || r=$(cd -P "$e" && pwd -P)
 echo "real $r"
 [ -d "$r" ] && echo folder
 [ -w "$r" ] && echo writable
-df -Pk "$r" | tail -n 1 | while read -r d total used free rest; do echo "bytes $total $free"; done
-df -Pi "$r" 2>/dev/null | tail -n 1 | while read -r d total used free rest; do
-  echo "inodes $total $free"
-done
+df -Pk "$r" | { read -r head; read -r d total used free rest && echo "bytes $total $free"; }
+df -Pi "$r" 2>/dev/null | { read -r head; read -r d total used free rest && echo "inodes $total $free"; }
 R=$r awk 'BEGIN { r = ENVIRON["R"] }
   { m = $5
     gsub(/\\040/, " ", m); gsub(/\\011/, "\t", m); gsub(/\\012/, "\n", m); gsub(/\\134/, "\\\\", m)
@@ -111,7 +109,10 @@ if [ -z "$a" ]; then echo unresolved; exit 0; fi
 echo "to $a"
 over=28; case $a in *:*) over=48 ;; esac
 dev=$interface
-[ -n "$dev" ] || dev=$(ip -o route get "$a" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+if [ -z "$dev" ]; then
+  route=$(ip -o route get "$a" 2>/dev/null)
+  case $route in *' dev '*) dev=${route#* dev }; dev=${dev%% *} ;; esac
+fi
 if [ -z "$dev" ]; then echo unrouted; exit 0; fi
 mtu=
 [ -r "/sys/class/net/$dev/mtu" ] && read -r mtu <"/sys/class/net/$dev/mtu"
@@ -138,9 +139,9 @@ def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
 
     :param neighbour: the node that a packet of full size is sent to; None: none.
     """
-    asked = {"clock": Question(_CLOCK, 5), "system": Question(_SYSTEM, 5), "env": Question(_ENV, 5)}
-    asked["interfaces"] = Question(_INTERFACES, 10)
-    asked["limits"] = Question(_LIMITS, 5)
+    asked = {"clock": Question(_CLOCK, 0), "env": Question(_ENV, 5)}
+    asked["interfaces"] = Question(_INTERFACES, 0)
+    asked["limits"] = Question(_LIMITS, 0)
     if neighbour is not None and neighbour.address is not None:
         network = launch.model.network if launch.model is not None else None
         interface = (network.interface if network is not None else None) or ""
@@ -153,8 +154,9 @@ def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
         # A driver that hangs keeps its own answer back, not the Xid that explains it.
         for name in sorted(nvidia.SECTIONS, key=lambda name: name == "nvidia_smi"):
             seconds, command = nvidia.SECTIONS[name]
-            asked[name] = Question(command, seconds)
-    asked["clock_at_end"] = Question(_CLOCK, 5)
+            if name != "fabric_manager" or launch.has_nvswitch:
+                asked[name] = Question(command, seconds)
+    asked["clock_at_end"] = Question(_CLOCK, 0)
     return asked
 
 

@@ -64,7 +64,7 @@ _FABRIC_MANAGER = (
 )
 
 _NCCL_LIBRARY = (
-    "PATH=$PATH:/usr/sbin:/sbin; ldconfig -p 2>/dev/null | sed -n 's/.*libnccl\\.so\\.2 .*=> //p' | sort -u"
+    "PATH=$PATH:/usr/sbin:/sbin; ldconfig -p 2>/dev/null | sed -n 's/.*libnccl\\.so\\.2 .*=> //p'"
     ' | while read -r file; do echo "$file => $(readlink -f "$file")"; done; exit 0'
 )
 

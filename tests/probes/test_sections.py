@@ -184,11 +184,13 @@ def test_what_hangs_is_stopped_and_the_rest_is_asked(shell: list[str]) -> None:
             "before": "echo before",
             "hangs": Question("echo said; sleep 60", 1),
             "deaf": Question("trap '' TERM; echo deaf; sleep 60; sleep 60", 1),
-            "after": "echo after",
+            "unlimited": Question("a=b; echo unlimited; echo too >&2; exit 3", 0),
+            "after": "echo after$a",
         },
     )
     assert time.monotonic() - started < 20
     assert found["before"] == Output("before\n", 0)
+    assert found["unlimited"] == Output("unlimited\ntoo\n", 3)
     assert found["after"] == Output("after\n", 0)
     for name, text in (("hangs", "said\n"), ("deaf", "deaf\n")):
         assert found[name].text.startswith(text)
