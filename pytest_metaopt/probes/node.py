@@ -29,6 +29,8 @@ _UNLIMITED = 1 << 60
 # Version 1 of cgroups writes "no limit" as a number near 2**63.
 
 _CLOCK = "date +%s.%N"
+# No check of ours reads it; a project's own may.
+_SYSTEM = "uname -srm"
 _ENV = r"""
 env | grep -E '^(TORCH_)?NCCL_[A-Z0-9_]*='
 for f in "$HOME/.nccl.conf" /etc/nccl.conf; do
@@ -139,7 +141,7 @@ def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
 
     :param neighbour: the node that a packet of full size is sent to; None: none.
     """
-    asked = {"clock": Question(_CLOCK, 0), "env": Question(_ENV, 5)}
+    asked = {"clock": Question(_CLOCK, 0), "system": Question(_SYSTEM, 0), "env": Question(_ENV, 5)}
     asked["interfaces"] = Question(_INTERFACES, 0)
     asked["limits"] = Question(_LIMITS, 0)
     if neighbour is not None and neighbour.address is not None:

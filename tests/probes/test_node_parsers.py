@@ -14,7 +14,7 @@ from pytest_metaopt.probes.node import Limits, Mount, NodeFacts, Place
 from pytest_metaopt.probes.sections import Output
 
 GIB = 1 << 30
-QUESTIONS = ["clock", "env", "interfaces", "limits", "path", "storage", "nvidia_smi", "kernel_log"]
+QUESTIONS = ["clock", "system", "env", "interfaces", "limits", "path", "storage", "nvidia_smi", "kernel_log"]
 QUESTIONS += ["fabric_manager", "nccl_library", "clock_at_end"]
 
 
