@@ -6,6 +6,7 @@ cgroups of either version, and ``df``, ``ip`` and ``ping`` (iproute2, iputils) w
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -148,7 +149,8 @@ def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
         network = launch.model.network if launch.model is not None else None
         interface = (network.interface if network is not None else None) or ""
         given = f"neighbour={shlex.quote(neighbour.address)} interface={shlex.quote(interface)}"
-        asked["path"] = Question(f"{given}\n{_PATH}", 20)
+        # A ping waits a second; what may wait for longer is the look-up of a name.
+        asked["path"] = Question(f"{given}\n{_PATH}", 0 if _is_ip(neighbour.address) else 20)
     if launch.storage_path is not None:
         # A network file system whose server is gone answers never.
         asked["storage"] = Question(f"p={shlex.quote(launch.storage_path)}\n{_STORAGE}", 10)
@@ -160,6 +162,14 @@ def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
                 asked[name] = Question(command, seconds)
     asked["clock_at_end"] = Question(_CLOCK, 0)
     return asked
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,11 @@ SECTIONS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "nvidia_smi": (20, _NVIDIA_SMI),
         "kernel_log": (10, _KERNEL_LOG),
         "fabric_manager": (10, _FABRIC_MANAGER),
-        "nccl_library": (10, _NCCL_LIBRARY),
+        "nccl_library": (0, _NCCL_LIBRARY),
     }
 )
-"""The commands to run on a node: name of the section, seconds that it may take, line for ``sh -c``.
+"""The commands to run on a node: name of the section, seconds that it may take (0: it waits for nothing),
+line for ``sh -c``.
 
 They change nothing, never ask for a password, and end with something said also where the tool is missing.
 Answered by: :func:`driver`, :func:`xids`, :func:`fabric_manager`, :func:`nccl_versions`.
