@@ -125,8 +125,12 @@ class Hooks:
         kind = self.preflight.kinds.get(file_path)
         if kind is None:
             return None
+        # pytest gives all files that are named and lie outside the root folder one node id, the empty one.
+        named: dict[str, Any] = {}
+        if self.config.rootpath not in file_path.parents:
+            named["nodeid"] = file_path.as_posix()
         node: DocumentFile = DocumentFile.from_parent(
-            parent, path=file_path, preflight=self.preflight, kind=kind
+            parent, path=file_path, preflight=self.preflight, kind=kind, **named
         )
         return node
 

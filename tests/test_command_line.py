@@ -525,6 +525,16 @@ def test_malformed_campaign_named_as_a_path_ends_with_exit_code_2(
     assert tree(project) == before
 
 
+def test_malformed_campaign_outside_the_root_folder_is_named(project: Project) -> None:
+    project.campaign.write_text(TAB)
+    (project.path / "root").mkdir()
+    arguments = ["--metaopt-campaign", CAMPAIGN_NAME, f"{CAMPAIGN_NAME}::repo[R2]"]
+    result = project.pytest("--rootdir", "root", *arguments)
+    assert result.ret == 2
+    result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}:4:1: a tab is used as indentation*"])
+    result.stdout.fnmatch_lines([f"ERROR {CAMPAIGN_NAME}*"])
+
+
 def test_malformed_campaign_beside_a_good_one_ends_with_exit_code_2(project: Project) -> None:
     standalone(project, "bad").write_text(TAB)
     arguments = ["--metaopt-campaign", f"bad/{CAMPAIGN_NAME}"]

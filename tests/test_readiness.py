@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import xml.etree.ElementTree as ET
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -428,7 +430,13 @@ def test_two_campaigns_outside_the_root_folder_are_judged_apart(project: Project
         project.write(f"{name}/campaign.yaml", text)
     (project.path / "elsewhere").mkdir()
     arguments = [part for name in ("good", "bad") for part in ("--metaopt-campaign", f"{name}/campaign.yaml")]
-    assert project.pytest("-q", "--rootdir", "elsewhere", *arguments).ret == 1
+    result = project.pytest("-q", "--rootdir", "elsewhere", "--junitxml=junit.xml", *arguments)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["FAILED bad/campaign.yaml::repo[[]R9]*"])
+    cases = ET.parse(project.path / "junit.xml").iter("testcase")
+    repeated = Counter((case.get("classname"), case.get("name")) for case in cases)
+    assert len(repeated) == 18
+    assert set(repeated.values()) == {1}
     statuses = {
         name: json.loads((project.path / name / ".ml-metaopt" / project.artifact_path.name).read_text())[
             "status"
