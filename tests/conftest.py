@@ -48,6 +48,9 @@ stop_conditions:
 
 CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
 
+LIGHT = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:pytest11.testinfra")
+"""Leaves out plugins that no project here uses: their imports take as long as all the rest of a session."""
+
 
 def make_empty_repository(folder: Path) -> None:
     """Make what git takes for a repository, as ``git init`` does in more files and time."""
@@ -81,8 +84,7 @@ class Project:
 
     def pytest(self, *arguments: str | Path) -> RunResult:
         """Run pytest in a process of its own, with just the arguments given."""
-        # Its import takes as long as all the rest of a session does, and no project here uses it.
-        return self.pytester.runpytest_subprocess("-p", "no:hypothesispytest", *arguments)
+        return self.pytester.runpytest_subprocess(*LIGHT, *arguments)
 
     def preflight(self, *arguments: str | Path) -> RunResult:
         """Run pytest on the campaign, named by option."""

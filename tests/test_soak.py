@@ -13,13 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CAMPAIGN_NAME, Project
+from tests.conftest import CAMPAIGN_NAME, LIGHT, Project
 from tests.scale import times
 
 SESSIONS = 8
-LIGHT = ("-p", "no:hypothesispytest")
-"""Its import takes as long as all the rest of a session does."""
-
 BOOTSTRAPPED = 6
 
 

@@ -31,6 +31,7 @@ from tests.run_configs import FULL, ITEMS_OF_FULL
 
 BARE = ["-p", "no:metaopt"]
 BRIEF = "--brief" in sys.argv
+WARM_UP = 0 if BRIEF else 1
 
 
 def rounds(number: int) -> int:
@@ -71,7 +72,9 @@ def idle(base: Path) -> None:
     """1. What the installed plugin costs a project that does not use it."""
     folder = empty_tests(base / "idle", 1)
     costs = by_turns(
-        {"with": lambda: run_once([], folder), "without": lambda: run_once(BARE, folder)}, rounds=rounds(25)
+        {"with": lambda: run_once([], folder), "without": lambda: run_once(BARE, folder)},
+        rounds=rounds(25),
+        warm_up=WARM_UP,
     )
     # The least of many runs is the one that was disturbed least.
     difference = (min(c.cpu for c in costs["with"]) - min(c.cpu for c in costs["without"])) * 1000
@@ -89,6 +92,7 @@ def session(base: Path) -> None:
             "empty": lambda: run_once(BARE, empty),
         },
         rounds=rounds(11),
+        warm_up=WARM_UP,
     )
     ratio = median(costs["ours"], "wall") / median(costs["empty"], "wall")
     report("2", f"campaign session: wall, against {checks} empty tests", f"{ratio:.2f}x", "under 1.3x")
@@ -247,6 +251,7 @@ def run_configs(base: Path) -> None:
             "parsing": lambda: command_once([sys.executable, "-c", parse, str(ours)], os.environ),
         },
         rounds=rounds(3),
+        warm_up=WARM_UP,
     )
     own, other, parsing = (median(costs[name], "wall") for name in ("ours", "empty", "parsing"))
     told = f"{own / (other + parsing):.2f}x ({own:.1f} / {other:.1f} + {parsing:.1f} s)"
@@ -272,7 +277,7 @@ def nodes_over_ssh(base: Path) -> None:
                     "ssh": lambda commands=commands: at_a_time(commands),  # type: ignore[misc]
                 },
                 rounds=rounds(3),
-                warm_up=0 if BRIEF else 1,
+                warm_up=WARM_UP,
             )
         own, other = median(costs["facts"], "wall"), median(costs["ssh"], "wall")
         told = f"{own / other:.2f}x ({own:.2f} / {other:.2f} s)"
@@ -333,6 +338,7 @@ def many_nodes(base: Path) -> None:
     costs = by_turns(
         {"ours": lambda: run_once(arguments, ours, environ), "empty": lambda: run_once(BARE, empty)},
         rounds=rounds(3),
+        warm_up=WARM_UP,
     )
     own, other = median(costs["ours"], "wall"), median(costs["empty"], "wall")
     told = f"{own / other:.2f}x ({own:.1f} / {other:.1f} s)"
