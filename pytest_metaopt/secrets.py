@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from .environment import our_environment
@@ -92,12 +93,18 @@ def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
     """Return the values of the variables of *environ* that hold a secret, by their name."""
     found = set()
     for name, value in environ.items():
-        bare = value.strip()
-        known = name in KNOWN_VARIABLES and len(bare) >= _SHORTEST_KNOWN
-        guessed = _GUESSED_VARIABLE.search(name.upper()) and len(bare) >= _SHORTEST_GUESSED
-        if known or guessed:
+        shortest = _shortest_secret(name)
+        if shortest is not None and len(bare := value.strip()) >= shortest:
             found.add(bare)
     return frozenset(found)
+
+
+# Every text that is told of is searched for the secrets of a whole environment.
+@lru_cache(maxsize=4096)
+def _shortest_secret(name: str) -> int | None:
+    if name in KNOWN_VARIABLES:
+        return _SHORTEST_KNOWN
+    return _SHORTEST_GUESSED if _GUESSED_VARIABLE.search(name.upper()) is not None else None
 
 
 def names_secret(name: str) -> bool:

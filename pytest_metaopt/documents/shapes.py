@@ -91,7 +91,6 @@ class Shape(ABC):
         return None if self.accepts(value) else f"is {self.found(value)}; wanted: {self.wanted}"
 
 
-@dataclass(frozen=True)
 class Given(Shape):
     """Any value but null."""
 
@@ -109,7 +108,6 @@ class Given(Shape):
         return {"type": ["string", "number", "boolean", "object", "array"]}
 
 
-@dataclass(frozen=True)
 class Text(Shape):
     """A string that is neither blank nor a placeholder."""
 
@@ -127,7 +125,6 @@ class Text(Shape):
         return {"type": "string", "pattern": r"\S", "not": {"$ref": "#/$defs/placeholder"}}
 
 
-@dataclass(frozen=True)
 class Words(Shape):
     """A string that is not blank; it may look like a placeholder."""
 
@@ -142,7 +139,6 @@ class Words(Shape):
         return {"type": "string", "pattern": r"\S"}
 
 
-@dataclass(frozen=True)
 class AnyText(Shape):
     """A string, which may be empty."""
 
@@ -157,7 +153,6 @@ class AnyText(Shape):
         return {"type": "string"}
 
 
-@dataclass(frozen=True)
 class TextList(Shape):
     """A list of strings, none of them blank; it may be empty."""
 
@@ -183,7 +178,6 @@ class TextList(Shape):
         return {"type": "array", "items": {"type": "string", "pattern": r"\S"}}
 
 
-@dataclass(frozen=True)
 class Flag(Shape):
     """true or false."""
 
@@ -198,7 +192,6 @@ class Flag(Shape):
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True)
 class FreeTable(Shape):
     """A table with whatever is in it."""
 

@@ -15,8 +15,6 @@ As the client looks it up (wandb 0.31.0, ``wandb/sdk/lib/wbauth``), which none o
 
 from __future__ import annotations
 
-import configparser
-import netrc
 import re
 import stat
 from collections.abc import Mapping
@@ -286,6 +284,9 @@ def _keys(file: NetrcFile, machines: tuple[str, ...]) -> tuple[list[str], NetrcF
     """Return what *file* has for *machines*, and the file with the reason where it can't be read."""
     if not file.exists or file.problem is not None:
         return [], file
+    # Most sessions have no file to read; so in _Settings.
+    import netrc
+
     try:
         entries = netrc.netrc(str(file.path))
     except netrc.NetrcParseError as error:
@@ -313,13 +314,19 @@ class _Settings:
 
     @staticmethod
     def _read(path: Path) -> dict[str, str]:
-        parser = configparser.ConfigParser(interpolation=None)
+        # The client logs what is wrong with it and goes on without the file, too.
         try:
             if not path.is_file() or path.stat().st_size > _MAX_BYTES:
                 return {}
-            parser.read_string(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, configparser.Error):
-            # The client logs that and goes on without the file, too.
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return {}
+        import configparser
+
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(text)
+        except (ValueError, configparser.Error):
             return {}
         return dict(parser["default"]) if parser.has_section("default") else {}
 
