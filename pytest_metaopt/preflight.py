@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -416,7 +416,7 @@ class Preflight:
         if artifact is None:
             self.verdicts.append(Verdict(verdict, None, "", written=False, note=None))
             return
-        self.verdicts.append(self._write(paths[0], artifact, verdict))
+        self.verdicts.append(self._write(paths, artifact, verdict))
         self.config.hook.pytest_metaopt_readiness(config=self.config, readiness=self.verdicts[-1].to_json())
 
     def _empty_plan(self, path: Path) -> readiness.Plan | None:
@@ -429,14 +429,17 @@ class Preflight:
             return None
         return readiness.Plan(str(path), shown(path, self.config), (), document.readiness_fields)
 
-    def _write(self, path: Path, artifact_path: Path, verdict: readiness.Readiness) -> Verdict:
-        place = shown(artifact_path, self.config)
+    def _write(self, paths: Sequence[Path], artifact_path: Path, verdict: readiness.Readiness) -> Verdict:
+        path, place = paths[0], shown(artifact_path, self.config)
         if verdict.status == "INCOMPLETE":
             return Verdict(verdict, artifact_path, place, written=False, note=None)
         root = self.roots[path] if self.settings.readiness is None else None
         try:
             with held([project_lock(self.roots[path], "artifact")]):
-                lists = _node_lists(verdict) if verdict.nodes else None
+                # The lists beside an artifact are its own; but in a folder that the user named, those of
+                # another session about other documents may lie.
+                owns_lists = root is not None or any("node" in self.kinds[one].subjects for one in paths)
+                lists = _node_lists(verdict) if owns_lists else None
                 readiness.write_artifact(verdict.artifact, artifact_path, root=root, beside=lists)
         except (readiness.NotWrittenError, LockUnavailableError) as error:
             return Verdict(verdict, artifact_path, place, written=False, note=str(error))
@@ -494,7 +497,9 @@ class Verdict:
         }
 
 
-def _node_lists(verdict: readiness.Readiness) -> dict[str, list[str]]:
+def _node_lists(verdict: readiness.Readiness) -> Mapping[str, Sequence[str] | None]:
+    if not verdict.nodes:
+        return dict.fromkeys(readiness.NODE_LISTS)
     from .roster import node_lists
 
     return node_lists(verdict.nodes)

@@ -296,6 +296,10 @@ def _enumeration(names: Sequence[str], most: int = 10) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+NODE_LISTS = ("passing_nodes.txt", "failing_nodes.txt")
+"""Beside an artifact: one name a line, as ``--nodelist`` and ``--exclude`` of a scheduler want it."""
+
+
 class NotWrittenError(Exception):
     """The artifact could not be written; ``str()`` of it says why and what to do."""
 
@@ -305,13 +309,14 @@ def write_artifact(
     path: Path,
     *,
     root: Path | None,
-    beside: Mapping[str, Sequence[str]] | None = None,
+    beside: Mapping[str, Sequence[str] | None] | None = None,
 ) -> None:
     """Write *artifact* to *path* so that a reader sees the old file or the whole new one, never a part.
 
     To be called with the project's lock held.
 
-    :param beside: files to write in the same folder before it, by their name: a line each.
+    :param beside: files to write in the same folder before it, by their name: a line each; None: there must
+        be no such file.
 
     :param root: the project root that the file's folder must lie in; the folder is not made, since whether
         it is there is a check of its own. None: the user named *path*, and its folder is made.
@@ -329,7 +334,10 @@ def write_artifact(
             raise NotWrittenError(f"{path} is no regular file; name another one")
         for name, lines in (beside or {}).items():
             _remove_leftovers(folder, name)
-            _replace(folder / name, "".join(f"{line}\n" for line in lines))
+            if lines is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                _replace(folder / name, "".join(f"{line}\n" for line in lines))
         _remove_leftovers(folder, path.name)
         _replace(path, json.dumps(artifact, indent=2, ensure_ascii=True) + "\n")
     except OSError as error:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-PASSING, FAILING = "passing_nodes.txt", "failing_nodes.txt"
-"""Beside the artifact: one name a line, as ``--nodelist`` and ``--exclude`` of a scheduler want it."""
+from .readiness import NODE_LISTS
 
 LOCAL = "local"
 """The name of this machine where no node is named."""
@@ -79,15 +78,16 @@ def worst_first(verdicts: Iterable[NodeVerdict]) -> list[NodeVerdict]:
     return sorted(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.word))
 
 
-def node_lists(verdicts: Iterable[NodeVerdict]) -> dict[str, list[str]]:
-    """Return the names for each node list; a node that is unknown is in neither.
+def node_lists(verdicts: Iterable[NodeVerdict]) -> dict[str, list[str] | None]:
+    """Return the names for each node list, None for no list; a node that is unknown is in neither.
 
     Where this machine is the only node, and nobody gave it a name, there is nothing to tell a scheduler.
     """
     words = list(verdicts)
     if [verdict.name for verdict in words] == [LOCAL]:
-        return {}
+        return dict.fromkeys(NODE_LISTS)
+    passing, failing = NODE_LISTS
     return {
-        PASSING: [verdict.name for verdict in words if verdict.word in {"passed", "advisory"}],
-        FAILING: [verdict.name for verdict in words if verdict.word == "failed"],
+        passing: [verdict.name for verdict in words if verdict.word in {"passed", "advisory"}],
+        failing: [verdict.name for verdict in words if verdict.word == "failed"],
     }

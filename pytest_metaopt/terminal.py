@@ -197,7 +197,7 @@ class _Page:
                 from .roster import node_lists
 
                 lists = node_lists(verdict.readiness.nodes)
-                told = [f"{name} ({len(names)})" for name, names in lists.items()]
+                told = [f"{name} ({len(names)})" for name, names in lists.items() if names is not None]
                 if told:
                     self.paragraph(f"beside it: {enumeration(told)}")
         elif verdict.status == "INCOMPLETE":

@@ -304,6 +304,48 @@ def test_lists_are_left_alone_by_what_is_no_full_look(
     assert (lists(project.path), (project.path / "r.json").read_bytes()) == before
 
 
+def test_lists_of_an_earlier_session_do_not_stay_beside_a_new_artifact(
+    project: Project, local: Callable[..., RunResult]
+) -> None:
+    at = ["--metaopt-readiness", "out/r.json"]
+    assert local(*at).ret == 1
+    assert lists(project.path / "out") is not None
+    good = (project.path / LAUNCH).read_text()
+    project.write(LAUNCH, "nodes: [{host: local://, nme: a}]\n")
+    assert local(*at).ret == 1
+    assert json.loads((project.path / "out" / "r.json").read_text())["status"] == "FAILED"
+    assert lists(project.path / "out") is None
+    project.write(LAUNCH, good)
+    assert local(*at).ret == 1
+    project.write(LAUNCH, "memory: 1KB\n")
+    (project.path / "conftest.py").unlink()
+    result = local(*at)
+    assert result.ret == 0
+    assert lists(project.path / "out") is None
+    assert "beside it" not in result.stdout.str()
+
+
+def test_lists_of_a_launch_stay_beside_an_artifact_of_other_documents(
+    project: Project, local: Callable[..., RunResult]
+) -> None:
+    assert local("--metaopt-readiness", "out/launch.json").ret == 1
+    before = lists(project.path / "out")
+    assert before is not None
+    assert project.preflight("--metaopt-readiness", "out/campaign.json").ret == 0
+    assert lists(project.path / "out") == before
+
+
+def test_a_campaign_that_names_no_launch_any_more_has_no_lists(
+    project: Project, local: Callable[..., RunResult]
+) -> None:
+    project.campaign.write_text(CAMPAIGN + f"preflight:\n  launch: {LAUNCH}\n")
+    assert project.preflight().ret == 1
+    assert lists(project.artifact_path.parent) is not None
+    project.campaign.write_text(CAMPAIGN)
+    assert project.preflight().ret == 0
+    assert lists(project.artifact_path.parent) is None
+
+
 def test_a_node_that_is_not_known_well_is_in_neither_list(
     project: Project, rack: Rack, local: Callable[..., RunResult]
 ) -> None:
