@@ -194,6 +194,8 @@ def judge(
     )
     if not ledger.conflicts.isdisjoint((plan.path, *plan.companions)):
         interruption = "the file or its checks changed while it was looked at"
+    if not plan.checks:
+        interruption = interruption or "no check was asked"
     evaluated = [(check, result) for check, result in results if result is not None]
     failed = [(check, result) for check, result in evaluated if result["outcome"] == "failed"]
     held: Status = "INCOMPLETE" if unevaluated or interruption else "READY"

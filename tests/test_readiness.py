@@ -525,12 +525,12 @@ def test_the_verdict_follows_from_the_worst_outcome_of_every_check(
     failed = [check.check_id for check in plan.checks if worst.get(check.key) == "failed"]
     if failed:
         assert readiness.status == "FAILED"
-    elif missing or interruption:
+    elif missing or interruption or not plan.checks:
         assert readiness.status == "INCOMPLETE"
     else:
         assert readiness.status == "READY"
     assert artifact["status"] == readiness.status
-    assert readiness.complete == (not missing and interruption is None)
+    assert readiness.complete == (bool(plan.checks) and not missing and interruption is None)
     assert (readiness.why_incomplete is None) == readiness.complete
     assert set(readiness.unevaluated) == missing
     assert [failure["check_id"] for failure in artifact["failures"]] == failed

@@ -310,12 +310,18 @@ def test_lists_of_an_earlier_session_do_not_stay_beside_a_new_artifact(
     at = ["--metaopt-readiness", "out/r.json"]
     assert local(*at).ret == 1
     assert lists(project.path / "out") is not None
-    good = (project.path / LAUNCH).read_text()
+    before = lists(project.path / "out")
+    good, hooks = (project.path / LAUNCH).read_text(), (project.path / "conftest.py").read_text()
     project.write(LAUNCH, "nodes: [{host: local://, nme: a}]\n")
+    # Here no check is left to say no.
+    assert "INCOMPLETE" in local(*at).stdout.str()
+    assert lists(project.path / "out") == before
+    (project.path / "conftest.py").unlink()
     assert local(*at).ret == 1
     assert json.loads((project.path / "out" / "r.json").read_text())["status"] == "FAILED"
     assert lists(project.path / "out") is None
     project.write(LAUNCH, good)
+    project.write("conftest.py", hooks)
     assert local(*at).ret == 1
     project.write(LAUNCH, "memory: 1KB\n")
     (project.path / "conftest.py").unlink()
