@@ -36,9 +36,16 @@ def changed(text: str, *changes: tuple[str, str]) -> str:
     return text
 
 
-def smi(name: str, *changes: tuple[str, str], gpus: int = 1) -> str:
-    """Return what ``nvidia-smi -q -x`` said, with values changed, for *gpus* GPUs that are alike."""
+CUT, WHOLE = "<current_mig>Enabled<", "<current_mig>Disabled<"
+
+
+def smi(name: str, *changes: tuple[str, str], gpus: int = 1, cut: bool = False) -> str:
+    """Return what ``nvidia-smi -q -x`` said, with values changed, for *gpus* GPUs that are alike.
+
+    :param cut: one that was cut into MIG instances is left so; else it is whole.
+    """
     text = changed(recorded(f"smi-{name}.xml"), *changes)
+    text = text if cut else text.replace(CUT, WHOLE)
     begin, end = text.index("<gpu id="), text.rindex("</gpu>") + len("</gpu>\n")
     return text[:begin] + text[begin:end] * gpus + text[end:]
 

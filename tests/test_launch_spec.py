@@ -103,7 +103,7 @@ def test_the_full_spec_has_every_key_and_every_value_is_what_was_meant(tmp_path:
     assert remote.host.text == f"ssh://me@gpu-1.test:2222?ssh_config={tmp_path}/cluster.conf"
     assert (remote.host.host, str(remote.host)) == ("gpu-1.test", "ssh://me@gpu-1.test:2222")
     assert (str(launch.gpus), launch.size) == ("8 A100 with 80GB+", 2)
-    assert launch.memory == 200 << 30
+    assert launch.memory == 200 * 10**9
     assert launch.storage.budget == 3 * 40 * 10**9 + round(1.5 * (1 << 40))
     assert launch.collective_timeout == 600
     assert launch.time_between_preemptions == 6 * 3600
@@ -266,7 +266,7 @@ def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: 
     task = load_launch(path)
     assert task.valid
     assert (str(task.gpus), task.size, task.names_nodes) == ("8 A100", 2, False)
-    assert task.memory == 64 << 30
+    assert task.memory == 64 * 10**9
     assert task.env == {"NCCL_DEBUG": "INFO", "WANDB_API_KEY": SECRET, "HF_TOKEN": ""}
     assert task.launcher is not None
     assert task.launcher.name == "torchrun"
@@ -289,7 +289,9 @@ def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: 
         ({"A100": None}, "1 A100"),
         (["A100:8"], "8 A100"),
         ("L4:0.5", "1 L4"),
-        (["A100:8", "H100:8"], "None"),
+        (["A100:8", "H100:4"], "8 A100 or 4 H100"),
+        ({"A100": 8, "A100-80GB": 8}, "8 A100 or 8 A100-80GB"),
+        (["A100:8", "tpu-v5e-8"], "None"),
         ("tpu-v5e-8", "None"),
     ],
 )
@@ -511,7 +513,61 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
         MN5,
         None,
     ),
-    "mn5_variable": (resumed(RESTART.replace("3", "$RESTARTS")), MN5, None),
+    "mn5_variable": (
+        resumed(RESTART.replace("3", "$RESTARTS")),
+        MN5,
+        "--max-restarts is no number that is known before the launch; say it as launcher.args.max_restarts",
+    ),
+    "mn5_variable_said": (
+        resumed(RESTART.replace("3", "$RESTARTS"), launcher={"args": {"max_restarts": 3}}),
+        MN5,
+        None,
+    ),
+    "mn5_variable_known": (
+        resumed(RESTART.replace("3", "$R").replace("c10d", "${B}"), env={"R": 3, "B": "c10d"}),
+        MN5,
+        None,
+    ),
+    "mn5_variable_zero": (
+        resumed(RESTART.replace("3", "$R"), envs={"R": 0}),
+        MN5,
+        "--max-restarts is 0: the first lost rank ends",
+    ),
+    "mn5_backend_later": (
+        resumed(RESTART.replace("c10d", "$B")),
+        MN5,
+        "--rdzv-backend is not known before the launch; say it as launcher.args.rdzv_backend",
+    ),
+    "mn5_word": (
+        resumed(RESTART.replace("3", "three")),
+        MN5,
+        "--max-restarts is three; wanted: a whole number",
+    ),
+    "mn5_pet_zero": (
+        resumed("torchrun t.py", env={"PET_MAX_RESTARTS": 0, "PET_RDZV_BACKEND": "c10d"}),
+        MN5,
+        "PET_MAX_RESTARTS is 0: the first lost rank ends",
+    ),
+    "mn5_nnodes": ({"run": "torchrun --nnodes 1:4 t.py", "gpus": {"count": 1}}, MN5, NO_RESTARTS),
+    "mn5_nnodes_one": ({"run": "torchrun --nnodes 1 t.py", "gpus": {"count": 1}}, MN5, ""),
+    **{
+        f"mn5_behind_{number}": (resumed(f"{front} {RESTART[9:].replace('3', '0')}"), MN5, "--max-restarts is 0")
+        for number, front in enumerate(
+            (
+                "uv run torchrun",
+                "poetry run torchrun",
+                "conda run -n x --no-capture-output torchrun",
+                "apptainer exec --nv img.sif torchrun",
+                "srun --nodes 2 singularity exec --nv -B /a:/b img.sif torchrun",
+                "docker run --gpus all --rm img:latest torchrun",
+                "coverage run -m torch.distributed.run",
+                "python /opt/conda/bin/torchrun",
+                "python -Xfaulthandler -W ignore -m torch.distributed.run",
+            )
+        )
+    },
+    "mn5_no_launcher": (resumed("uv run python t.py torchrun"), MN5, ""),
+    "mn5_no_runner": (resumed("uv pip install torchrun"), MN5, ""),
     "mn5_one_node": ({**RESUMED, "num_nodes": 1}, MN5, ""),
     "mn5_python": (resumed("python train.py torchrun"), MN5, ""),
     "mn5_echo": (resumed("echo torchrun"), MN5, ""),
@@ -529,7 +585,11 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
         MN5,
         "--max-restarts is -1: the first lost rank ends",
     ),
-    "mn5_superscript": (resumed(RESTART.replace("3", "²")), MN5, None),
+    "mn5_superscript": (
+        resumed(RESTART.replace("3", "²")),
+        MN5,
+        "--max-restarts is ²; wanted: a whole number",
+    ),
     "mn5_etcd": (resumed(RESTART.replace("c10d", "etcd")), MN5, "--rdzv-backend is etcd, with which ranks"),
     "mn5_standalone": (resumed(f"torchrun --standalone {RESTART[9:]}"), MN5, "--standalone is for one node"),
     "mn5_nowhere": (resumed(RESTART, storage={"resume": True}), MN5, "storage.checkpoint_dir is not given"),
@@ -607,6 +667,11 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
         elastic(ELASTIC.replace("--elastic-timeout 60 ", "")),
         MN6,
         "HOROVOD_ELASTIC_TIMEOUT is given: a launch below --min-np pauses for 600 s before it ends",
+    ),
+    "mn6_timeout_word": (
+        elastic(ELASTIC.replace("--elastic-timeout 60", "--elastic-timeout abc")),
+        MN6,
+        "--elastic-timeout is abc; wanted: whole seconds, above 0",
     ),
     "mn6_pinned": (
         {**GOES_ON, "elasticity": {"expected_lost_workers": 2}},

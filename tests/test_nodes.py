@@ -20,13 +20,14 @@ from _pytest.pytester import RunResult
 
 from tests.conftest import Project
 from tests.lab import Host, Lab, available
+from tests.machines import smi
 
 REASON = available()
 
 pytestmark = pytest.mark.skipif(REASON is not None, reason=f"no network namespaces here: {REASON}")
 
 RECORDED = Path(__file__).parent / "recorded" / "nvidia"
-A100 = (RECORDED / "smi-535.54.03-a100-mig.xml").read_text()
+A100 = smi("535.54.03-a100-mig")
 NODE_CHECKS = [
     "reachable",
     "gpu_present",

@@ -501,7 +501,7 @@ def test_more_memory_than_there_is(project: Project) -> None:
     session = ask(project, "name: x\nmemory: 900TB+\n")
     assert session.ret == 1
     assert session.red == {"memory-local"}
-    assert "wanted: 900 TiB" in session.message("memory-local")
+    assert "wanted: 900 TB" in session.message("memory-local")
     assert session.item("memory-local")["line"] == 2
     assert ask(project, "memory: 16MB\n").ret == 0
     assert ask(project, "resources: {memory: 900000+}\n").red == {"memory-local"}
@@ -533,5 +533,5 @@ def test_the_limit_of_a_cgroup_counts(project: Project, version: int, limit: str
     )
     assert done.returncode == status, done.stdout + done.stderr
     if status:
-        told = "local: a process gets 2 GiB (the cgroup's limit); wanted: 3 GiB"
+        told = "local: a process gets 2.15 GB (the cgroup's limit); wanted: 3 GB"
         assert told in " ".join(done.stdout.split())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .. import check, fail
 from ..documents.document import KeyPath
 from ..documents.launch import Launch
-from ..documents.launcher import Launcher, is_whole
+from ..documents.launcher import Launcher, is_whole, known_later
 from ..documents.quantity import told_duration
 from ..documents.shapes import Problem
 from .problems import fail_with
@@ -21,6 +21,7 @@ _ASYNC = ("TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING")
 _TEARS_DOWN = frozenset({"1", "3"})
 """TearDown and SkipCleanUp: the values that end a process whose collective failed (torch 2.5.1,
 ProcessGroupNCCL.hpp); 0 and 2 leave it running."""
+_LATER = "is no number that is known before the launch; say it as launcher.args."
 _TOLERANCE = 2.0
 """The factor by which a checkpoint interval may miss the best one: the cost is flat around it."""
 
@@ -92,7 +93,7 @@ def nodes_are_named(launch: Launch) -> None:
     if not launch.names_nodes:
         fail(
             f"the launch has {launch.size} nodes and names none: only this machine was asked",
-            line=launch.line("num_nodes"),
+            line=launch.line("num_nodes" if launch.get("num_nodes") is not None else "run"),
         )
 
 
@@ -155,18 +156,23 @@ def _not_resumed(launch: Launch) -> Iterator[Problem]:
     if known is None:
         return
     place = _launcher_place(launch)
-    # torchrun takes PET_* for options that are not given (torch 2.5.1, distributed/argparse_util.py).
-    restarts = known.option("max_restarts") or launch.env.get("PET_MAX_RESTARTS")
+    restarts, name, at = _torchrun_option(launch, known, "max_restarts")
     if restarts is None:
-        yield Problem(place, "--max-restarts is not given: it is 0, and the first lost rank ends the launch")
-    elif is_whole(restarts.removeprefix("-")) and int(restarts) <= 0:
-        yield Problem(place, f"--max-restarts is {restarts}: the first lost rank ends the launch")
-    backend = known.option("rdzv_backend") or launch.env.get("PET_RDZV_BACKEND")
+        yield Problem(at, f"{name} is not given: it is 0, and the first lost rank ends the launch")
+    elif known_later(restarts):
+        yield Problem(at, f"{name} {_LATER}max_restarts")
+    elif not is_whole(restarts.removeprefix("-")):
+        yield Problem(at, f"{name} is {restarts}; wanted: a whole number above 0")
+    elif int(restarts) <= 0:
+        yield Problem(at, f"{name} is {restarts}: the first lost rank ends the launch")
+    backend, name, at = _torchrun_option(launch, known, "rdzv_backend")
     if known.option("standalone") is not None:
         yield Problem(place, "--standalone is for one node")
+    elif backend is not None and known_later(backend):
+        yield Problem(at, f"{name} is not known before the launch; say it as launcher.args.rdzv_backend")
     elif backend != "c10d":
         told = "is not given: it is static" if backend is None else f"is {backend}"
-        yield Problem(place, f"--rdzv-backend {told}, with which ranks can't join again; wanted: c10d")
+        yield Problem(at, f"{name} {told}, with which ranks can't join again; wanted: c10d")
     if launch.storage.checkpoint_dir is None:
         yield Problem(("storage",), "storage.checkpoint_dir is not given: a restart begins at step 0")
     if launch.storage.resume is not True:
@@ -174,6 +180,17 @@ def _not_resumed(launch: Launch) -> Iterator[Problem]:
         yield Problem(
             ("storage", "resume"), f"storage.resume {told}: a restart that loads nothing begins at step 0"
         )
+
+
+def _torchrun_option(launch: Launch, known: Launcher, name: str) -> tuple[str | None, str, KeyPath]:
+    """Return what torchrun takes for an option, what that is called, and where it is said.
+
+    It takes PET_* for options that are not given (torch 2.5.1, distributed/argparse_util.py).
+    """
+    variable = f"PET_{name.upper()}"
+    if known.option(name) is None and launch.env.get(variable):
+        return launch.env[variable], variable, (launch.env_block(variable), variable)
+    return known.option(name), f"--{name.replace('_', '-')}", _launcher_place(launch)
 
 
 @check(
@@ -212,7 +229,10 @@ def _paused(launch: Launch) -> Iterator[Problem]:
         left = max(most - lost, 0)
         told = f"--min-np is {least}: with {lost} of {most} workers lost, {left} are too few to go on"
         yield Problem(place, told)
-    if known.option("elastic_timeout") is None and "HOROVOD_ELASTIC_TIMEOUT" not in launch.env:
+    timeout = known.option("elastic_timeout")
+    if timeout is not None and not (known_later(timeout) or (is_whole(timeout) and int(timeout))):
+        yield Problem(place, f"--elastic-timeout is {timeout}; wanted: whole seconds, above 0")
+    if timeout is None and "HOROVOD_ELASTIC_TIMEOUT" not in launch.env:
         yield Problem(
             place,
             "neither --elastic-timeout nor HOROVOD_ELASTIC_TIMEOUT is given: a launch below --min-np pauses"
@@ -229,7 +249,7 @@ def _not_known(known: Launcher, name: str) -> str | None:
     """Say that an option is given, but not as a number; None where it is not given."""
     if known.option(name) is None:
         return None
-    return f"is no number that is known before the launch; say it as launcher.args.{name}"
+    return f"{_LATER}{name}"
 
 
 @check(

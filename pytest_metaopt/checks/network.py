@@ -72,10 +72,15 @@ def _socket_problems(env: Mapping[str, str], network: Network) -> Iterator[str]:
         return
     chosen = [network.interfaces[name] for name in selected(network.interfaces, wanted)]
     for found in chosen:
-        # NCCL passes over what is down.
-        if found.up and (found.loopback or found.kind == "bridge"):
+        # NCCL takes what is set up and has an address; whether it asks for a carrier depends on its version.
+        taken = found.up or (found.administratively_up and bool(found.addresses))
+        if taken and (found.loopback or found.kind == "bridge"):
             what = "the loopback" if found.loopback else "a bridge"
             yield f"{IFNAME}={wanted} selects {found.name}, {what}"
+    if any(found.addresses for found in network.interfaces.values()):
+        bare = [found.name for found in chosen if found.up and not found.loopback and not found.addresses]
+        if bare and not any(found.up and found.addresses for found in chosen):
+            yield f"{IFNAME}={wanted} selects {some(bare, _MOST_NAMED)}, which has no IP address"
     if not any(found.up for found in chosen):
         there = [name for name, found in network.interfaces.items() if not found.loopback]
         down = [found.name for found in chosen if not found.up]
@@ -123,8 +128,14 @@ def _selected_ports(named: Mapping[str, object], wanted: str) -> list[str]:
     return [name for name in named if name in by_port or name.rsplit(":", 1)[0] in by_adapter]
 
 
-def _has_ring(launch: Launch) -> bool:
-    return launch.valid and sum(node.address is not None for node in launch.nodes) > 1
+def _has_packets_or_wishes(launch: Launch) -> bool:
+    """Tell whether a node can send to another, or the spec says what its interface has to be."""
+    if not launch.valid:
+        return False
+    if len(launch.nodes) > 1 and any(node.address is not None for node in launch.nodes):
+        return True
+    network = launch.model.network if launch.model is not None else None
+    return network is not None and (network.mtu is not None or network.interface is not None)
 
 
 @check(
@@ -132,7 +143,7 @@ def _has_ring(launch: Launch) -> bool:
     group="node",
     document="launch",
     each="node",
-    when=_has_ring,
+    when=_has_packets_or_wishes,
     remediation="Set one MTU on every interface, bridge and switch port on the way: ip link show DEV, then"
     " ip link set DEV mtu 1500 (or 9000 everywhere).",
 )
@@ -144,9 +155,22 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
         evidence = ring.evidence_against(node)
         if evidence is not None:
             fail(f"{node.name} {answer.trouble.message}; {evidence}", line=launch.line(node.keys))
-    path = fleet.facts(node, "path").path
     network = launch.model.network if launch.model is not None else None
     wanted = network.mtu if network is not None else None
+    if network is not None and network.interface is not None:
+        _require_interface(launch, fleet, node, network.interface, wanted)
+    if fleet.neighbour(node) is None:
+        if wanted is not None and network is not None and network.interface is None:
+            fail(
+                f"{node.name}: which interface is to have an MTU of {wanted} is not known",
+                remediation="Name it as network.interface, or give nodes[].address.",
+                line=launch.line("network.mtu"),
+                advisory=True,
+            )
+        if network is not None and network.interface is not None:
+            return
+        not_applicable("no other node has an address that it could send to")
+    path = fleet.facts(node, "path").path
     told = ring.odd_mtu(node, wanted)
     if told is not None:
         fail(f"{node.name}: {told}", line=launch.line("network.mtu"))
@@ -171,6 +195,23 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
             " the others reach a node by.",
             advisory=True,
         )
+
+
+def _require_interface(launch: Launch, fleet: Fleet, node: Node, name: str, mtu: int | None) -> None:
+    """End the check where the interface that the spec names is not there, or has another MTU."""
+    network = fleet.facts(node, "interfaces").network
+    if network.problem is not None:
+        fail(f"{node.name}: its interfaces are not known: {network.problem}")
+    found = network.interfaces.get(name.split("@", 1)[0])
+    if found is None:
+        there = [other for other, one in network.interfaces.items() if not one.loopback]
+        fail(
+            f"{node.name}: there is no interface {name}; there is {some(there, _MOST_NAMED) or 'none'}",
+            remediation="Correct network.interface: ip -br link shows what is there.",
+            line=launch.line("network.interface"),
+        )
+    if mtu is not None and found.mtu != mtu:
+        fail(f"{node.name}: {name} has an MTU of {found.mtu}; wanted: {mtu}", line=launch.line("network.mtu"))
 
 
 class _Ring:
@@ -199,7 +240,8 @@ class _Ring:
             return None
         following = self.fleet.after(node)
         alone = node.address is None or not self.loses(self.fleet.before(node))
-        if alone and (self.loses(following) or self.path(following) is None):
+        silent = self.path(following) is None and self.fleet.neighbour(following) is not None
+        if alone and (self.loses(following) or silent):
             return None
         return _lost(node, following, path)
 

@@ -7,6 +7,7 @@ import math
 from .. import check, fail
 from ..documents.launch import Launch
 from ..documents.nodes import Node
+from ..documents.quantity import told_size
 from ..probes.fleet import Fleet
 
 GIB = 1 << 30
@@ -77,7 +78,7 @@ def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
     if limits.memory < wanted:
         by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
         fail(
-            f"{node.name}: a process gets {_told(limits.memory)} ({by}); wanted: {_told(wanted)}",
+            f"{node.name}: a process gets {told_size(limits.memory)} ({by}); wanted: {told_size(wanted)}",
             line=launch.line("memory") or launch.line("resources.memory"),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .document import KeyPath
@@ -20,20 +20,24 @@ class GpuNeed:
     :param name: the model as people write it; None: any.
     :param memory: the memory of each, ``40GB`` or ``24GB+`` (at least); None: any.
     :param keys: what leads to it in the document.
+    :param alternatives: where one of several will do, all of them; the count is the least then.
     """
 
     count: int
     name: str | None = None
     memory: str | None = None
     keys: KeyPath = ("gpus",)
+    alternatives: tuple[GpuNeed, ...] = ()
 
     def __str__(self) -> str:
         """Tell it in a phrase."""
+        if self.alternatives:
+            return " or ".join(str(need) for need in self.alternatives)
         return f"{self.count} {self.name or 'GPU'}{f' with {self.memory}' if self.memory else ''}"
 
 
 def of_accelerators(value: object, keys: KeyPath) -> GpuNeed | None:
-    """Return the GPUs that SkyPilot's ``accelerators`` asks for; None: none, or one of several.
+    """Return the GPUs that SkyPilot's ``accelerators`` asks for; None: none.
 
     :param keys: what leads to it in the document.
     """
@@ -41,12 +45,29 @@ def of_accelerators(value: object, keys: KeyPath) -> GpuNeed | None:
         entries = [name if count is None else f"{name}:{count}" for name, count in value.items()]
     else:
         entries = list(value) if isinstance(value, tuple | list) else [value]
-    if len(entries) != 1 or not isinstance(entries[0], str):
+    return any_of([_of_entry(entry, keys) for entry in entries], keys)
+
+
+def any_of(needs: Sequence[GpuNeed | None], keys: KeyPath) -> GpuNeed | None:
+    """Return what asks for one of *needs*; None where one of them is that there is no GPU.
+
+    :param keys: what leads to it in the document.
+    """
+    given = [need for need in needs if need is not None]
+    if not given or len(given) < len(needs):
+        return None
+    if len(given) == 1:
+        return given[0]
+    return GpuNeed(min(need.count for need in given), keys=keys, alternatives=tuple(dict.fromkeys(given)))
+
+
+def _of_entry(entry: object, keys: KeyPath) -> GpuNeed | None:
+    if not isinstance(entry, str):
         return None
     name: str | None = None
     memory: str | None = None
     count = 1
-    for index, part in enumerate(part.strip() for part in entries[0].split(":")):
+    for index, part in enumerate(part.strip() for part in entry.split(":")):
         if re.fullmatch(r"[0-9]+[Gg][Bb]\+?", part):
             memory = part
         elif index and (amount := _amount(part)) is not None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import quantity
-from .document import Document, Position, dotted, frozen, thawed
-from .gpu_need import GpuNeed, of_accelerators
-from .launcher import Launcher, of_command, with_arguments
+from .document import Document, KeyPath, Position, dotted, frozen, thawed
+from .gpu_need import GpuNeed, any_of, of_accelerators
+from .launcher import Launcher, of_command, with_arguments, with_variables
 from .loading import read_yaml_mapping
 from .nodes import Node, Nodes
 from .shapes import Mistake, Problem
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .launch_model import LaunchModel
 
 _HINT = re.compile(r"^(?:nodes|launcher|fabric)\s*:", re.MULTILINE)
-_GIB = 1 << 30
 _GB = 10**9
 _COUNTED = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -86,8 +85,11 @@ class Launch(Document):
     @property
     def size(self) -> int:
         """How many nodes the launch has, named or not."""
-        count = self.model.num_nodes if self.model is not None else None
-        return count if count is not None and not self.data.get("nodes") else len(self.nodes)
+        if self.data.get("nodes") or self.model is None:
+            return len(self.nodes)
+        if self.model.num_nodes is not None:
+            return self.model.num_nodes
+        return (self.launcher.nodes if self.launcher is not None else None) or len(self.nodes)
 
     @property
     def names_nodes(self) -> bool:
@@ -113,9 +115,17 @@ class Launch(Document):
         if entry is not None:
             memory = entry.memory.strip() if entry.memory is not None else None
             return GpuNeed(entry.count, entry.name, memory, keys) if entry.count else None
-        if resources is None or resources.accelerators is None:
-            return None
-        return of_accelerators(resources.accelerators, ("resources", "accelerators"))
+        if resources is not None and resources.accelerators is not None:
+            return of_accelerators(resources.accelerators, ("resources", "accelerators"))
+        for name in ("any_of", "ordered"):
+            # SkyPilot's: of these it takes one.
+            choices = self.get(("resources", name))
+            if isinstance(choices, tuple | list) and choices:
+                return any_of(
+                    [_gpus_of(choice, ("resources", name)) for choice in choices], ("resources", name)
+                )
+        # What connects GPUs is there where GPUs are.
+        return GpuNeed(1, keys=("fabric",)) if model.fabric in {"nvswitch", "nvlink"} else None
 
     @property
     def uses_nccl(self) -> bool:
@@ -149,6 +159,7 @@ class Launch(Document):
         if model is None:
             return None
         found = of_command(model.run) if model.run else None
+        found = with_variables(found, self.env) if found is not None else None
         entry = model.launcher
         if entry is None:
             return found
@@ -176,11 +187,13 @@ class Launch(Document):
         disk = _bytes(resources.disk) if resources is not None else None
         if entry is None:
             return Storage(scratch=disk or 0)
+        # The disk of a job request is the machine's: which mount checkpoints are on is not said by it.
+        elsewhere = 0 if entry.checkpoint_dir is not None else disk or 0
         return Storage(
             entry.checkpoint_dir,
             _bytes(entry.checkpoint_size),
             entry.checkpoints,
-            (_bytes(entry.scratch) or 0) if entry.scratch is not None else disk or 0,
+            (_bytes(entry.scratch) or 0) if entry.scratch is not None else elsewhere,
             tuple(entry.durable_mounts or ()),
             entry.resume,
             _seconds(entry.write_time),
@@ -211,19 +224,18 @@ class Launch(Document):
         if model is None:
             return None
         if model.memory is not None:
-            return _memory_bytes(model.memory.strip())
+            return _bytes(model.memory.strip().rstrip("+") if isinstance(model.memory, str) else model.memory)
         told = model.resources.memory if model.resources is not None else None
         found = _COUNTED.match(str(told).strip()) if isinstance(told, int | float | str) else None
         if found is None or isinstance(told, bool) or not math.isfinite(float(found[0])):
             return None
-        # SkyPilot counts it in GiB, and takes a "+" for what is meant anyway, at least so much.
-        return round(float(found[0]) * _GIB)
+        # SkyPilot means the GiB that a machine is sold by ("+" or not, at least so much). The kernel keeps
+        # a part of them for itself, so that an instance of exactly this size shows fewer.
+        return round(float(found[0]) * _GB)
 
 
-def _memory_bytes(text: str) -> int:
-    """Return the bytes of a memory size; the field writes GB where it means GiB."""
-    plain = text.rstrip("+")
-    return quantity.size(re.sub(r"(?i)([kmgtp])b?$", r"\1iB", plain))
+def _gpus_of(choice: object, keys: KeyPath) -> GpuNeed | None:
+    return of_accelerators(choice.get("accelerators"), keys) if isinstance(choice, Mapping) else None
 
 
 def _bytes(value: object) -> int | None:

@@ -69,7 +69,11 @@ def _size(value: Any) -> Any:
     return value
 
 
-def _memory(value: str) -> str:
+def _memory(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _size(value)
+    if not isinstance(value, str):
+        raise refusal(f"is {described(value)}; wanted: a memory size such as 40GB")
     if not _MEMORY.fullmatch(value.strip()):
         raise refusal("is no memory size such as 40GB or 24GB+ (at least)")
     if not quantity.size(value.strip().rstrip("+")):
@@ -127,24 +131,32 @@ def _path(value: str) -> str:
     return value
 
 
+def _mount_point(value: str) -> str:
+    if value.startswith("~/"):
+        raise refusal("is no mount point, which begins with '/' (findmnt -T DIR shows it)")
+    return _path(value)
+
+
 def _too_large(value: object) -> bool:
     return isinstance(value, int) and value.bit_length() > _MOST_BITS
 
 
 def _variables(value: dict[str, Any]) -> dict[str, str]:
-    for name, item in value.items():
-        if not _VARIABLE.fullmatch(name):
-            raise refusal("has a key that is no name of a variable")
-        if _too_large(item):
-            raise refusal("has a very large number as a value; quote it")
-        if isinstance(item, bool) or not isinstance(item, str | int | float):
-            raise refusal(f"has {described(item)} as a value; wanted: strings and numbers")
-    return {name: str(item) for name, item in value.items()}
+    # What is no value is told by the rules of the block. To SkyPilot null is what --env gives at launch.
+    return {name: "" if item is None or _too_large(item) else str(item) for name, item in value.items()}
 
 
-def _given_later(value: dict[str, Any]) -> dict[str, str]:
-    # To SkyPilot null is a variable that --env gives at launch.
-    return _variables({name: "" if item is None else item for name, item in value.items()})
+def _wrong_variables(given: Mapping[Any, Any], block: str) -> Iterator[tuple[KeyPath, str]]:
+    variables = given.get(block)
+    for name, item in variables.items() if isinstance(variables, Mapping) else ():
+        if isinstance(name, str) and not _VARIABLE.fullmatch(name):
+            yield (block, name), "is no name of a variable"
+        elif _too_large(item):
+            yield (block, name), "is a very large number; quote it"
+        elif item is None and block == "envs":
+            continue
+        elif isinstance(item, bool) or not isinstance(item, str | int | float):
+            yield (block, name), f"is {described(item)}; wanted: a string or a number"
 
 
 _SIZE_SCHEMA = {
@@ -175,9 +187,16 @@ Duration = Annotated[
     ),
 ]
 Memory = Annotated[
-    str,
+    Any,
     AfterValidator(_memory),
-    text_schema(pattern=rf"^\s*{_SOME}(?:{quantity.SIZE.pattern})\+?\s*$"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": rf"^\s*{_SOME}(?:{quantity.SIZE.pattern})\+?\s*$"},
+                _SIZE_SCHEMA["anyOf"][1],
+            ]
+        }
+    ),
 ]
 GpuMemory = Annotated[
     str, AfterValidator(_gpu_memory), text_schema(pattern=rf"^\s*{_GPU_MEMORY.pattern}\s*$")
@@ -187,6 +206,7 @@ Address = Annotated[str, AfterValidator(_address), text_schema(pattern=r"^[A-Za-
 Interface = Annotated[
     str, AfterValidator(_interface), text_schema(pattern=r"^[A-Za-z0-9_.:@][A-Za-z0-9_.:@-]{0,14}$")
 ]
+MountPoint = Annotated[str, AfterValidator(_mount_point), text_schema(pattern="^/")]
 AbsolutePath = Annotated[str, AfterValidator(_path), text_schema(pattern="^(?:/|~/)")]
 Variables = Annotated[
     dict[str, Any],
@@ -201,7 +221,7 @@ Variables = Annotated[
 ]
 LaterVariables = Annotated[
     dict[str, Any],
-    AfterValidator(_given_later),
+    AfterValidator(_variables),
     WithJsonSchema(
         {
             "type": "object",
@@ -236,6 +256,10 @@ class NodeEntry(Block):
     env: Variables | None = Field(
         None, description="What only the ranks on this node get.", json_schema_extra=wanting("a mapping")
     )
+
+    @classmethod
+    def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
+        yield from _wrong_variables(given, "env")
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -324,7 +348,7 @@ class Storage(Block):
         json_schema_extra=wanting("an integer, 1 or more"),
     )
     scratch: Size | None = Field(None, description="What else is written on that mount: 100GB.")
-    durable_mounts: list[AbsolutePath] | None = Field(
+    durable_mounts: list[MountPoint] | None = Field(
         None,
         description="The mounts that survive the teardown of the machines.",
         json_schema_extra=wanting("a list of paths"),
@@ -448,6 +472,8 @@ class LaunchModel(Block):
                 yield ("nodes",), "is an empty list; name a node, or remove the key for this machine"
             if len(nodes) > _MOST_NODES:
                 yield ("nodes",), f"has {len(nodes)} nodes; wanted: {_MOST_NODES} at most"
+        yield from _wrong_variables(given, "env")
+        yield from _wrong_variables(given, "envs")
         yield from _same_said_twice(given)
         yield from _launcher_contradictions(given)
 

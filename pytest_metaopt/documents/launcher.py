@@ -45,10 +45,18 @@ _SEPARATORS = frozenset({"&&", "||", ";", ";;", "|", "|&", "&"})
 _OPENERS = frozenset({"(", "{", "!", "if", "while", "until", "then", "else", "elif", "do"})
 _WRAPPERS = frozenset({"exec", "env", "nohup", "time", "sudo", "nice", "stdbuf", "timeout", "numactl"})
 """Commands that run the one behind them."""
+_RUNNERS = frozenset(
+    {
+        *("uv", "poetry", "pdm", "pipenv", "rye", "hatch", "pixi", "conda", "mamba", "micromamba"),
+        *("apptainer", "singularity", "docker", "podman", "enroot", "coverage"),
+    }
+)
+"""Commands that run the one behind ``run`` or ``exec``, their own options and an image or environment."""
 _PARALLEL = frozenset({"srun", "mpirun"})
 """Launchers that may start another launcher, once a node."""
 _SHELLS = frozenset({"sh", "bash"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _PYTHON = re.compile(r"python[0-9.]*")
 _SUBSTITUTION = re.compile(r"\$\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|`[^`\n]*`")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -73,6 +81,13 @@ class Launcher:
         """Return what an option is given; None: it is not."""
         return self.options.get(canonical(self.name, name))
 
+    @property
+    def nodes(self) -> int | None:
+        """How many nodes torchrun is to wait for, at most: ``--nnodes 4``, ``2:4``; None: it is not told."""
+        told = self.option("nnodes") if self.name == "torchrun" else None
+        most = told.rpartition(":")[2] if told is not None and self.option("standalone") is None else ""
+        return int(most) if is_whole(most) and int(most) > 0 else None
+
     def integer(self, name: str) -> int | None:
         """Return an option's value where it is a whole number."""
         value = self.option(name)
@@ -88,6 +103,15 @@ def canonical(launcher: str, option: str) -> str:
 def is_whole(text: str) -> bool:
     """Tell whether *text* is a whole number of a size that somebody may mean."""
     return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+
+
+def with_variables(known: Launcher, variables: Mapping[str, str]) -> Launcher:
+    """Return the launcher with what is known of the variables (``$N``, ``${N}``) in its options put in."""
+
+    def value(found: re.Match[str]) -> str:
+        return variables.get(found[1] or found[2], found[0])
+
+    return Launcher(known.name, {name: _VARIABLE.sub(value, text) for name, text in known.options.items()})
 
 
 def known_later(value: str) -> bool:
@@ -131,7 +155,10 @@ def _started(words: Sequence[str], depth: int) -> Iterator[Launcher]:
             rest = words[index + 1 :]
             module = _module(rest)
             if module is not None:
-                yield _launcher(_MODULES[rest[module]], rest[module + 1 :])
+                yield _launcher(_launched(rest[module]), rest[module + 1 :])
+            return
+        if name in _RUNNERS:
+            yield from _started_by_runner(words[index + 1 :], depth)
             return
         if name in _SHELLS:
             rest = words[index + 1 :]
@@ -154,14 +181,39 @@ def _is_amount(word: str) -> bool:
     return re.fullmatch(r"[0-9.]+[smhd]?", word) is not None
 
 
+def _started_by_runner(words: Sequence[str], depth: int) -> Iterator[Launcher]:
+    """Yield what ``uv run``, ``apptainer exec IMAGE`` and their like start.
+
+    Which of their options take a value is theirs: the first word that is a launcher, Python or a shell is it.
+    """
+    verb = next((index for index, word in enumerate(words) if word in {"run", "exec", "start"}), None)
+    rest = words[verb + 1 :] if verb is not None else ()
+    for index, word in enumerate(rest):
+        name = word.rsplit("/", 1)[-1]
+        if name in NAMES or name in _SHELLS or _PYTHON.fullmatch(name):
+            yield from _started(rest[index:], depth)
+            return
+        if word == "-m" and rest[index + 1 : index + 2] and rest[index + 1] in _MODULES:
+            yield _launcher(_MODULES[rest[index + 1]], rest[index + 2 :])
+            return
+
+
 def _module(words: Sequence[str]) -> int | None:
-    """Return where Python is told a module that is a launcher: ``-u -m torch.distributed.run``."""
-    for index, word in enumerate(words[:-1]):
-        if word == "-m":
-            return index + 1 if words[index + 1] in _MODULES else None
-        if not word.startswith("-"):
-            return None
+    """Return where Python is told a launcher: ``-u -m torch.distributed.run``, ``bin/torchrun``."""
+    skipped = False
+    for index, word in enumerate(words):
+        if skipped:
+            skipped = False
+        elif word == "-m":
+            return index + 1 if words[index + 1 : index + 2] and words[index + 1] in _MODULES else None
+        elif not word.startswith("-"):
+            return index if word.rsplit("/", 1)[-1] in _MODULES.values() else None
+        skipped = word in {"-W", "-X"}
     return None
+
+
+def _launched(word: str) -> str:
+    return _MODULES.get(word) or word.rsplit("/", 1)[-1]
 
 
 def with_arguments(known: Launcher | None, name: str | None, arguments: Mapping[str, Any]) -> Launcher | None:

@@ -107,7 +107,9 @@ class Fleet:
         self._answers: dict[str, Answer] = {}
         self._computed: dict[str, Any] = {}
         same: dict[tuple[str, tuple[Question, ...]], _Asking] = {}
+        self._neighbours: dict[str, Node | None] = {}
         for node, neighbour in zip(self.nodes, neighbours(self.nodes), strict=True):
+            self._neighbours[node.name] = neighbour
             asked = dict(questions(launch, neighbour))
             key = (node.host.text, tuple(asked.values()))
             if key not in same:
@@ -165,6 +167,10 @@ class Fleet:
             )
         return answer.facts
 
+    def neighbour(self, node: Node) -> Node | None:
+        """Return the node that *node* sends packets to; None where no other has an address."""
+        return self._neighbours[node.name]
+
     def after(self, node: Node) -> Node:
         """Return the next node of the ring; of one without an address, the first."""
         return self.ring[(self._places.get(node.name, -1) + 1) % len(self.ring)]
@@ -192,7 +198,7 @@ def neighbours(nodes: Sequence[Node]) -> Sequence[Node | None]:
     """Return the next node of each in a ring of those that have an address; None where there is no other."""
     ring = [node for node in nodes if node.address is not None]
     if len(ring) < 2:
-        return [None] * len(nodes)
+        return [ring[0] if ring and node.name != ring[0].name else None for node in nodes]
     following = {node.name: ring[(index + 1) % len(ring)] for index, node in enumerate(ring)}
     return [following.get(node.name, ring[0]) for node in nodes]
 

@@ -60,9 +60,21 @@ ip -o addr show 2>/dev/null | while [ "$most" -gt 0 ] && read -r n name family a
 done
 true
 """
-_LIMITS = r"""
+# What is mounted may have spaces in its name ("//nas/AI Share"): the numbers are counted from the right.
+_DF = r"""
+columns() {
+  read -r line; read -r line || return 0
+  case $line in *'% /'*) line=${line%%'% /'*} ;; *' - /'*) line="${line%%' - /'*} -" ;; esac
+  set -f; word=$1; set -- $line
+  [ $# -ge 4 ] || return 0
+  shift $(($# - 4)); echo "$word $1 $3"
+}
+"""
+_LIMITS = (
+    _DF
+    + r"""
 echo "memlock $(ulimit -l)"
-df -Pk /dev/shm 2>/dev/null | { read -r head; read -r d size used free rest && echo "shm $size $free"; }
+df -Pk /dev/shm 2>/dev/null | columns shm
 while read -r key amount unit; do
   case $key in MemTotal:|MemAvailable:) echo "$key $amount" ;; esac
 done </proc/meminfo
@@ -81,7 +93,10 @@ while IFS=: read -r number names path; do
 done </proc/self/cgroup
 true
 """
-_STORAGE = r"""
+)
+_STORAGE = (
+    _DF
+    + r"""
 case $p in '~/'*) p=$HOME/${p#'~/'} ;; esac
 e=$p
 until [ -e "$e" ] || [ -L "$e" ]; do
@@ -94,14 +109,15 @@ r=$(readlink -f "$e" 2>/dev/null) || r=$(cd -P "$e" && pwd -P)
 echo "real $r"
 [ -d "$r" ] && echo folder
 [ -w "$r" ] && echo writable
-df -Pk "$r" | { read -r head; read -r d total used free rest && echo "bytes $total $free"; }
-df -Pi "$r" 2>/dev/null | { read -r head; read -r d total used free rest && echo "inodes $total $free"; }
+df -Pk "$r" | columns bytes
+df -Pi "$r" 2>/dev/null | columns inodes
 R=$r awk 'BEGIN { r = ENVIRON["R"] }
   { m = $5
     gsub(/\\040/, " ", m); gsub(/\\011/, "\t", m); gsub(/\\012/, "\n", m); gsub(/\\134/, "\\\\", m)
     if (m == "/" || r == m || index(r, m "/") == 1) print "mount " $0 }
 ' /proc/self/mountinfo
 """
+)
 _PATH = r"""
 a=$neighbour
 case $a in
@@ -323,7 +339,7 @@ class NodeFacts:
         if begin is None:
             return None
         last = end if end is not None else begin
-        return last - self.got_at, begin - self.sent_at
+        return last[0] - self.got_at, begin[1] - self.sent_at
 
     @cached_property
     def nccl_env(self) -> Mapping[str, tuple[str, str]]:
@@ -392,10 +408,14 @@ class NodeFacts:
         return nvidia.nccl_versions(self.output("nccl_library"))
 
 
-def _seconds(text: str) -> float | None:
-    # busybox leaves %N as it is.
+def _seconds(text: str) -> tuple[float, float] | None:
+    """Return the least and the most that a clock may show that says *text*."""
     found = re.match(r"\s*([0-9]{1,12})(?:\.([0-9]+))?", text)
-    return float(f"{found[1]}.{found[2] or 0}") if found else None
+    if found is None:
+        return None
+    least = float(f"{found[1]}.{found[2] or 0}")
+    # busybox leaves %N as it is: of its clock the whole seconds are known.
+    return least, least if found[2] else least + 1
 
 
 def _number(text: str) -> int | None:

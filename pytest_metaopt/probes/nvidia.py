@@ -168,6 +168,7 @@ class Gpu:
     :param sram_threshold_exceeded: so many of them in SRAM that NVIDIA replaces it.
     :param retired_pending: a page of memory awaits retirement (before Ampere): the GPU needs a reset.
     :param mig: whether it is cut into instances.
+    :param instances: the memory of each of these, in MiB.
     :param recovery: what the driver asks for (``Reset``, ``Reboot``, ``Drain and Reset``); None: nothing.
     :param fault: ``GPU is lost`` or ``GPU requires reset``, where it stands in place of any value.
     :param unreadable: the fields that answered with an error in place of a value.
@@ -192,6 +193,7 @@ class Gpu:
     processes: tuple[Process, ...] = ()
     fabric: Fabric | None = None
     mig: bool | None = None
+    instances: tuple[int, ...] = ()
     recovery: str | None = None
     fault: str | None = None
     unreadable: tuple[str, ...] = ()
@@ -317,6 +319,11 @@ def _gpu(index: int, node: ET.Element) -> Gpu:
         processes=tuple(_processes(node)),
         fabric=_fabric(node),
         mig=_switch(node, "mig_mode/current_mig"),
+        instances=tuple(
+            size
+            for device in node.findall("mig_devices/mig_device")[:_MOST_FIELDS]
+            if (size := _number(device, "fb_memory_usage/total")) is not None
+        ),
         recovery=_recovery(node),
         fault=_clean(fault).strip("[]") if fault is not None else None,
         unreadable=tuple(unreadable)[:_MOST_FIELDS],
@@ -621,6 +628,8 @@ _NEUTRAL = frozenset(
     [
         "RTX",
         "GPU",
+        # Air-cooled: "NVIDIA B300 SXM6 AC".
+        "AC",
         "NVL",
         "PCIE",
         "FHHL",

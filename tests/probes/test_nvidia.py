@@ -161,6 +161,7 @@ def test_ampere_cut_into_instances() -> None:
         uncorrected_volatile=0,
         uncorrected_aggregate=0,
         mig=True,
+        instances=(19968,),
     )
 
 
