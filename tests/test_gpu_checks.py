@@ -337,6 +337,92 @@ def test_processes_that_hold_memory_are_advice_with_their_pids(project: Project,
     assert "ps -o" in session.item("gpu_processes-local")["remediation"]
 
 
+def test_memory_that_nobody_seen_holds_is_advice(project: Project, machine: Machine) -> None:
+    used = "<used>50 MiB</used>"
+    machine.smi(smi(A100, (used, "<used>2047 MiB</used>")))
+    assert ask(project, ONE).advised == set()
+    machine.smi(smi(A100, (used, "<used>78000 MiB</used>")))
+    session = ask(project, ONE)
+    assert session.ret == 0
+    assert session.advised == {"gpu_processes-local"}
+    told = "local: 78000 MiB of GPU 0 are in use by processes that can't be seen from here"
+    assert session.message("gpu_processes-local") == told
+
+
+def test_a_process_with_a_long_path_is_told_by_its_name(project: Project, machine: Machine) -> None:
+    machine.smi(smi(V100S, ("<process_name>python<", f"<process_name>/nix/{'x' * 90}/bin/python3<")))
+    session = ask(project, "gpus: {name: V100S}\n")
+    assert session.message("gpu_processes-local") == "local: GPU 0 is held by pid 37305 (python3), 31683 MiB"
+
+
+def test_a_gpu_that_is_cut_into_instances_is_no_whole_one(project: Project, machine: Machine) -> None:
+    machine.smi(smi(A100, cut=True))
+    session = ask(project, ONE)
+    assert session.ret == 1
+    assert session.red == {"gpu_present-local"}
+    assert session.message("gpu_present-local") == (
+        "local: GPU 0 (NVIDIA A100-SXM4-80GB) is cut into MIG instances; of the largest: it has 19968 MiB,"
+        " less than a card of 80 GB"
+    )
+    # Where an instance will do, or nobody said how much memory is wanted, it is told.
+    for text in ("gpus: {name: A100, memory: 20GB}\n", "gpus: {name: A100}\n"):
+        session = ask(project, text)
+        assert session.ret == 0
+        assert session.advised == {"gpu_present-local"}
+        assert "GPU 0 is cut into MIG instances; a process gets one instance" in session.message(
+            "gpu_present-local"
+        )
+    text = smi(A100, cut=True)
+    begin, end = text.index("<mig_device>"), text.index("</mig_device>") + len("</mig_device>")
+    machine.smi(text[:begin] + text[end:])
+    session = ask(project, "gpus: {name: A100}\n")
+    assert session.red == {"gpu_present-local"}
+    assert "is in MIG mode and has no instance that a process could use" in session.message(
+        "gpu_present-local"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "red"),
+    [
+        ("resources: {accelerators: [A100:1, H100:8]}\n", set()),
+        ("resources: {accelerators: {H100: 8, A100-80GB: 1}}\n", set()),
+        ("resources: {any_of: [{accelerators: H100:8}, {accelerators: A100}]}\n", set()),
+        ("resources: {accelerators: [A100:2, H100:8]}\n", {"gpu_present-local"}),
+        ("resources: {ordered: [{accelerators: A100:8}, {accelerators: H100:8}]}\n", {"gpu_present-local"}),
+        ("fabric: nvlink\n", set()),
+    ],
+)
+def test_one_of_several_will_do(project: Project, machine: Machine, text: str, red: set[str]) -> None:
+    session = ask(project, text)
+    assert session.red == red
+    assert {f"node[{check}-local]" for check in GPU_CHECKS} <= set(session.items)
+    if red:
+        told = session.message("gpu_present-local")
+        assert told.startswith("local: the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); wanted: ")
+        assert " or 8 H100" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fabric: nvswitch\n",
+        "fabric: nvswitch\nresources: {accelerators: [A100:8, A100-80GB:8]}\n",
+        "resources: {any_of: [{accelerators: A100:8}, {accelerators: H100:8}]}\n",
+    ],
+)
+def test_gpus_are_asked_for_however_they_are_said(project: Project, no_driver: Machine, text: str) -> None:
+    session = ask(project, text)
+    assert session.ret == 1
+    assert {"gpu_present-local", "gpu_health-local"} <= session.red
+    assert ("MN1-local" in session.red) == ("nvswitch" in text)
+
+
+@pytest.mark.parametrize("text", ["gpus: {count: 0}\nfabric: nvlink\n", "resources: {any_of: [{cpus: 4}]}\n"])
+def test_gpus_are_not_asked_for_where_none_is_wanted(project: Project, no_driver: Machine, text: str) -> None:
+    assert ask(project, text).ret == 0
+
+
 def test_two_faults_on_two_gpus_are_both_told(project: Project, machine: Machine) -> None:
     machine.smi(smi(A100, (RESET, "<reset_required>Yes<"), (NOT_SLOW, SLOW), gpus=2))
     machine.kernel(HEALTHY + recorded("kernel-xid-79.txt"))

@@ -551,7 +551,11 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn5_nnodes": ({"run": "torchrun --nnodes 1:4 t.py", "gpus": {"count": 1}}, MN5, NO_RESTARTS),
     "mn5_nnodes_one": ({"run": "torchrun --nnodes 1 t.py", "gpus": {"count": 1}}, MN5, ""),
     **{
-        f"mn5_behind_{number}": (resumed(f"{front} {RESTART[9:].replace('3', '0')}"), MN5, "--max-restarts is 0")
+        f"mn5_behind_{number}": (
+            resumed(f"{front} {RESTART[9:].replace('3', '0')}"),
+            MN5,
+            "--max-restarts is 0",
+        )
         for number, front in enumerate(
             (
                 "uv run torchrun",

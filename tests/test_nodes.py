@@ -275,6 +275,69 @@ def test_mtu_that_the_spec_asks_for(project: Project, lab: Lab) -> None:
     assert "wanted: 9000" in messages(project)["MN4-gpu-01"]
 
 
+@pytest.mark.parametrize("addresses", [True, False], ids=["addresses", "no addresses"])
+def test_interface_that_is_not_there(project: Project, lab: Lab, *, addresses: bool) -> None:
+    for name in ("gpu-01", "gpu-02"):
+        healthy(lab.add(name))
+    more = {} if addresses else {"nodes": [host.spec for host in lab.hosts.values()]}
+    document = spec(lab, network={"mtu": 9000, "interface": "nosuch0"}, **more)
+    assert asked(project, document, "-k", "MN4").ret == 1
+    assert failed(project) == {"node[MN4-gpu-01]", "node[MN4-gpu-02]"}
+    assert messages(project)["MN4-gpu-01"] == "gpu-01: there is no interface nosuch0; there is eth0"
+
+
+def test_mtu_is_looked_at_without_a_neighbour(project: Project, lab: Lab) -> None:
+    host = healthy(lab.add("gpu-01"))
+    document = spec(lab, nodes=[host.spec], network={"mtu": 9000, "interface": "eth0"})
+    assert asked(project, document, "-k", "MN4").ret == 1
+    assert messages(project)["MN4-gpu-01"] == "gpu-01: eth0 has an MTU of 1500; wanted: 9000"
+    document["network"] = {"mtu": 1500, "interface": "eth0"}
+    assert asked(project, document, "-k", "MN4").ret == 0
+    document["network"] = {"mtu": 9000}
+    document["nodes"] = ["local://"]
+    assert asked(project, document, "-k", "MN4").ret == 0
+    assert "which interface is to have an MTU of 9000 is not known" in messages(project)["MN4-local"]
+
+
+def test_this_machine_sends_to_the_one_node_that_has_an_address(project: Project, lab: Lab) -> None:
+    host = healthy(lab.add("gpu-01", mtu=1500))
+    document = spec(lab, nodes=["local://", {"host": host.spec, "address": host.address}])
+    document["network"] = {}
+    result = asked(project, document, "-k", "MN4", "-rs")
+    assert result.ret == 0
+    result.assert_outcomes(passed=1, skipped=1)
+    assert "no other node has an address that it could send to" in " ".join(result.stdout.str().split())
+
+
+def test_bridge_without_a_carrier_is_none_for_nccl(project: Project, lab: Lab) -> None:
+    for name in ("gpu-01", "gpu-02"):
+        host = healthy(lab.add(name))
+        host.run(["ip", "link", "add", "docker0", "type", "bridge"])
+        host.run(["ip", "link", "set", "docker0", "up"])
+        host.run(["ip", "addr", "add", "172.17.0.1/16", "dev", "docker0"])
+    env = {"NCCL_IB_DISABLE": "1", "NCCL_SOCKET_IFNAME": "^lo"}
+    assert asked(project, spec(lab, env=env), "-k", "MN2").ret == 1
+    assert "NCCL_SOCKET_IFNAME=^lo selects docker0, a bridge" in messages(project)["MN2-gpu-01"]
+
+
+def test_interface_without_an_address_is_none_for_nccl(project: Project, lab: Lab) -> None:
+    for name in ("gpu-01", "gpu-02"):
+        host = healthy(lab.add(name))
+        for command in (
+            "link add ib0 type veth peer name x0",
+            "link set ib0 addrgenmode none",
+            "link set x0 up",
+            "link set ib0 up",
+        ):
+            done = host.run(["ip", *command.split()])
+            assert done.returncode == 0, done.stderr
+    env = {"NCCL_IB_DISABLE": "1", "NCCL_SOCKET_IFNAME": "ib0"}
+    assert asked(project, spec(lab, env=env), "-k", "MN2").ret == 1
+    assert "NCCL_SOCKET_IFNAME=ib0 selects ib0, which has no IP address" in messages(project)["MN2-gpu-01"]
+    env["NCCL_SOCKET_IFNAME"] = "ib0,eth0"
+    assert asked(project, spec(lab, env=env), "-k", "MN2").ret == 0
+
+
 @pytest.mark.parametrize(
     ("env", "told"),
     [

@@ -368,6 +368,20 @@ def test_a_network_file_system_survives_and_renames(
     assert session.advised == set()
 
 
+def test_what_is_mounted_may_have_spaces_in_its_name(
+    project: Project, disk: Path, mounted_elsewhere: tuple[Path, Machine]
+) -> None:
+    _, machine = mounted_elsewhere
+    # As CIFS: df 9.1 of coreutils.
+    line = "//nas/AI Share 1000000000 1000 999999000 1% /mnt/a b"
+    machine.script("df", f"echo head; echo {shlex.quote(line)}")
+    assert ask_about(project, disk, disk).ret == 0
+    machine.script("df", f"echo head; echo {shlex.quote(line.replace('999999000', '999'))}")
+    session = ask_about(project, disk, disk)
+    assert session.red == {"disk_space-local", "disk_inodes-local"}
+    assert "1.02 MB free" in session.message("disk_space-local")
+
+
 def test_a_file_system_that_counts_no_inodes(
     project: Project, disk: Path, mounted_elsewhere: tuple[Path, Machine]
 ) -> None:

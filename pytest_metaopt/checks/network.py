@@ -272,7 +272,7 @@ class _Ring:
         return f"{path.device} has an MTU of {mtu}, but {some(others, _MOST_NAMED)} {have} {found[others[0]]}"
 
     def _mtus(self) -> Mapping[str, int]:
-        paths = {node.name: self.path(node) for node in self.fleet.ring}
+        paths = {node.name: self.path(node) for node in self.fleet.nodes}
         return {name: path.mtu for name, path in paths.items() if path is not None and path.mtu is not None}
 
 

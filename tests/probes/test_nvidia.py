@@ -793,6 +793,7 @@ H100 = "NVIDIA H100 80GB HBM3"
         ("H200-SXM", "NVIDIA H200"),
         ("H200", "NVIDIA H200 NVL"),
         ("B200", "NVIDIA B200"),
+        ("B300", "NVIDIA B300 SXM6 AC"),
         ("GH200", "NVIDIA GH200 480GB"),
         ("V100", "Tesla V100-SXM2-16GB"),
         ("V100-32GB", "Tesla V100-SXM2-32GB"),
