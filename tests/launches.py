@@ -304,6 +304,7 @@ BAD: dict[str, tuple[str, str]] = {
         nodes("a@-oProxyCommand=x@h"),
         "nodes.0 has a user name with characters that are in none",
     ),
+    "port": (nodes("ssh://root@a:70000"), "nodes.0 has a port above 65535"),
     "option_coded": (nodes("ssh://%2doProxyCommand%3dx"), "nodes.0 has a host name with characters that are"),
     "query": (nodes("ssh://a?ssh_confg=x"), "did you mean 'ssh_config'?"),
     "two_hosts": (

@@ -327,6 +327,24 @@ def test_a_kernel_log_that_cannot_be_read_is_advice_never_a_pass(project: Projec
     assert "dmesg_restrict" in session.item("gpu_xid-local")["remediation"]
 
 
+def test_a_kernel_log_whose_beginning_is_gone_is_advice_never_a_pass(
+    project: Project, machine: Machine
+) -> None:
+    machine.kernel("[900000.1] eth0: link up\n")
+    for other in ("journalctl", "cat", "sudo"):
+        machine.script(other, "exit 1")
+    machine.script("nvidia-smi", f"exec sed '' {machine.folder}/nvidia-smi.said")
+    machine.script("dmesg", f"exec sed '' {machine.folder}/dmesg.said")
+    session = ask(project, ONE)
+    assert session.ret == 0
+    assert session.advised == {"gpu_xid-local"}
+    assert "does not go back to the boot" in session.message("gpu_xid-local")
+    machine.play("journalctl", recorded("kernel-xid-79.txt"))
+    session = ask(project, ONE)
+    assert session.ret == 1
+    assert session.red == {"gpu_xid-local"}
+
+
 def test_processes_that_hold_memory_are_advice_with_their_pids(project: Project, machine: Machine) -> None:
     machine.smi(smi(V100S))
     session = ask(project, "gpus: {name: V100S}\n")

@@ -8,6 +8,7 @@ daemon or cluster was recorded from docker 28.2.2 and kubectl 1.32.4.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,15 @@ def test_without_testinfra_other_machines_are_named_as_not_reached(project: Proj
     assert result.ret == 1
     assert "node[disk_space-local] PASSED" in result.stdout.str()
     assert "pip install 'pytest-metaopt[nodes]'" in " ".join(result.stdout.str().split())
+
+
+def test_a_mistake_in_ssh_config_is_told_as_one(project: Project) -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("ssh is not installed")
+    project.write("bad.conf", "Bogus yes\n")
+    project.write("launch.yaml", "nodes: ['ssh://root@127.0.0.1:2222?ssh_config=bad.conf']\n")
+    result = project.pytest("--metaopt-launch", "launch.yaml")
+    assert result.ret == 1
+    text = " ".join(result.stdout.str().split())
+    assert "terminating, 1 bad configuration options" in text
+    assert "Correct the file of ssh_config that is named there" in text

@@ -155,7 +155,7 @@ def kernel_log_has_no_xid(fleet: Fleet, node: Node) -> None:
     dead = [xid for xid in log.xids if xid.dead]
     if dead:
         tell([Finding(f"{node.name}: {_told(xid)}") for xid in _latest(dead)])
-    if not log.readable:
+    if log.problem is not None and not log.xids:
         fail(
             f"{node.name}: a dead GPU can't be ruled out: {log.problem}",
             remediation="Let the user read the kernel's log: sudo sysctl kernel.dmesg_restrict=0, or the"
@@ -221,7 +221,7 @@ def _slowed(gpu: nvidia.Gpu) -> Iterator[str]:
     remediation="Look whose they are (ps -o pid,user,etime,cmd -p PID), and end those that nobody needs.",
 )
 def gpus_are_free(fleet: Fleet, node: Node) -> None:
-    """No process holds memory of a GPU, seen or unseen."""
+    """No process holds memory of a GPU."""
     driver = _driver(fleet, node)
     findings = []
     for gpu in driver.gpus:

@@ -25,6 +25,7 @@ _OPTIONS = (
 """Those of testinfra for these transports; it lets others pass unread."""
 # testinfra takes what is before the first '@' for the user, and decodes %XX: '-' could come of it.
 _USER = re.compile(r"[A-Za-z0-9_.+~\\][A-Za-z0-9_.+~\\-]*")
+_MOST_PORT = 65535
 _HOST = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9_.-]+)?\]|[A-Za-z0-9_.][A-Za-z0-9_.-]*)(?::[0-9]{1,5})?"
 )
@@ -106,7 +107,10 @@ def _place_problem(transport: str, text: str) -> str | None:
         )
     if place.count(":") > 1 and not place.startswith("["):
         return "has an IPv6 address without brackets; wanted: ssh://[ADDRESS]"
-    return None if _HOST.fullmatch(place) else "has a host name with characters that are in none"
+    if not _HOST.fullmatch(place):
+        return "has a host name with characters that are in none"
+    port = place.rpartition(":")[2] if not place.endswith("]") and ":" in place else ""
+    return f"has a port above {_MOST_PORT}" if port.isdigit() and int(port) > _MOST_PORT else None
 
 
 def _options_problem(names: Sequence[str]) -> str | None:

@@ -40,13 +40,15 @@ _NVIDIA_SMI = (
 
 # A log without a line of interest must differ from one that can't be read, so a first line tells how it was
 # read. An empty log counts as unreadable: journalctl shows one to those who may not read it. The files hold
-# older boots too; "Linux version" begins each boot.
+# older boots too; "Linux version" begins each boot. Where that is missing, the ring buffer was overwritten or
+# the file rotated: the next source is read, too.
 _KERNEL_LOG = (
     'read_with() { "$@" 2>/dev/null | awk -v how="$*" \''
-    "/ Linux version [0-9]/ { found = 0 }"
+    "/ Linux version [0-9]/ { found = 0; boot = 1 }"
     " /NVRM: Xid |NVRM: The NVIDIA GPU |NVRM: .*fallen off the bus/ { kept[found++ % 200] = $0 }"
-    ' END { if (!NR) exit 1; print "kernel log: " how ": " NR " lines";'
-    " for (i = found > 200 ? found - 200 : 0; i < found; i++) print kept[i % 200] }'; };"
+    ' END { if (!NR) exit 1; print "kernel log: " how ": " NR " lines"'
+    ' (boot ? "" : ", not from boot on");'
+    " for (i = found > 200 ? found - 200 : 0; i < found; i++) print kept[i % 200]; exit !boot }'; };"
     " read_with dmesg || read_with journalctl -q -k -b --no-pager || read_with cat /var/log/kern.log"
     " || read_with cat /var/log/messages || read_with sudo -n dmesg"
     " || read_with sudo -n journalctl -q -k -b --no-pager"
@@ -501,7 +503,7 @@ class KernelLog:
     """The kernel's log of this boot, as far as it is about NVIDIA's GPUs.
 
     :param readable: whether it could be read at all; if not, no Xid means nothing.
-    :param problem: why it could not.
+    :param problem: why it could not, or not all of it.
     :param xids: the last of them, the oldest first.
     """
 
@@ -510,7 +512,7 @@ class KernelLog:
     xids: tuple[Xid, ...]
 
 
-_READ = re.compile(r"kernel log: .+: [0-9]+ lines")
+_READ = re.compile(r"kernel log: .+: [0-9]+ lines(?P<part>, not from boot on)?")
 _XID = re.compile(r"NVRM: Xid \(([^()]{1,64})\): ([0-9]{1,5})(?:,(.*))?$")
 _FALLEN_GPU = re.compile(r"NVRM: (?:The NVIDIA )?GPU ([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2})")
 
@@ -522,12 +524,13 @@ def xids(output: Output) -> KernelLog:
     bus and is not responding to commands" on three lines. That counts as a 79.
     """
     lines = output.text[:_LONGEST_LOG].splitlines()
-    first = next((number for number, line in enumerate(lines) if _READ.fullmatch(line.strip())), None)
-    if first is None:
+    heads = [(number, head) for number, line in enumerate(lines) if (head := _READ.fullmatch(line.strip()))]
+    if not heads:
         return KernelLog(False, _unread(output), ())
+    whole = any(head["part"] is None for _, head in heads)
     found: list[Xid] = []
     gpu: str | None = None
-    for line in lines[first + 1 :]:
+    for line in lines[heads[0][0] + 1 :]:
         named = _FALLEN_GPU.search(line)
         if named:
             gpu = _pci(named[1])
@@ -538,7 +541,8 @@ def xids(output: Output) -> KernelLog:
             found.append(Xid(int(told[2]), _pci(place[0]) if place else None, _clean(told[3] or "")))
         elif "fallen off the bus" in line and not any((xid.number, xid.pci) == (79, gpu) for xid in found):
             found.append(Xid(79, gpu, _clean(line.rpartition("NVRM:")[2])))
-    return KernelLog(True, None, tuple(found[-_MOST_XIDS:]))
+    problem = None if whole else "the kernel's log does not go back to the boot, its beginning is overwritten"
+    return KernelLog(True, problem, tuple(found[-_MOST_XIDS:]))
 
 
 def _unread(output: Output) -> str:

@@ -182,7 +182,17 @@ def _kubectl_options(host: HostSpec) -> str:
 
 
 def _destination(host: HostSpec) -> str:
-    return urlsplit(host.text).netloc if host.transport == "ssh" else host.host
+    """Return what ``ssh`` takes on a command line: a port only in a URL."""
+    if host.transport != "ssh":
+        return host.host
+    parts = urlsplit(host.text)
+    return parts.netloc if parts.port is None else f"ssh://{parts.netloc}"
+
+
+def _known_as(host: HostSpec) -> str:
+    """Return the name that ``known_hosts`` has it by."""
+    port = urlsplit(host.text).port if host.transport == "ssh" else None
+    return host.host if port in {None, 22} else f"'[{host.host}]:{port}'"
 
 
 def _too_slow(told: str) -> Trouble:
@@ -210,7 +220,7 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
     }
     where = _destination(host)
     if "Host key verification failed" in result.stderr:
-        return _host_key_trouble(where, result.stderr)
+        return _host_key_trouble(host, result.stderr)
     if reached["in"]:
         if result.ending == "timed out":
             return _too_slow(result.problem or "")
@@ -244,6 +254,12 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
         return Trouble(
             "name", f"has a name that is not known here: {words}", "Look at the spelling, DNS and ssh_config."
         )
+    if "configuration option" in words or "config file" in words:
+        return Trouble(
+            "other",
+            f"can't be asked: {words}",
+            "Correct the file of ssh_config that is named there; ssh reads it before it connects.",
+        )
     if "refused" in words:
         return Trouble(
             "refused",
@@ -257,14 +273,14 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
     )
 
 
-def _host_key_trouble(where: str, said: str) -> Trouble:
+def _host_key_trouble(host: HostSpec, said: str) -> Trouble:
     changed = "REMOTE HOST IDENTIFICATION HAS CHANGED" in said
     told = f"shows {'another host key than known_hosts has' if changed else 'a host key that is not known'}"
     advice = (
-        f"If the machine was made anew: ssh-keygen -R {where.rpartition('@')[2]}, and accept the new key;"
+        f"If the machine was made anew: ssh-keygen -R {_known_as(host)}, and accept the new key;"
         " else somebody may be in between."
         if changed
-        else f"Look whether the key is the right one, then accept it: ssh {where}"
+        else f"Look whether the key is the right one, then accept it: ssh {_destination(host)}"
     )
     return Trouble("host key", told, advice)
 

@@ -700,10 +700,13 @@ def test_command_of_nvidia_smi_keeps_what_is_after_clocks_on_one_line(
     assert driver(said("nvidia_smi", node)) == smi("375.66-p100")
 
 
+BOOT = "kernel: [    0.000000] Linux version 5.15.0-112-generic (buildd@lcy02-amd64-051)"
+
+
 def test_command_of_the_kernel_log(node: Path, tool: Callable[[str, str], None]) -> None:
-    tool("dmesg", f"cat {FOLDER}/kernel-xid-119.txt {FOLDER}/kernel-fallen-without-xid.txt")
+    tool("dmesg", f"echo '{BOOT}'; cat {FOLDER}/kernel-xid-119.txt {FOLDER}/kernel-fallen-without-xid.txt")
     output = said("kernel_log", node)
-    assert output.text.startswith("kernel log: dmesg: 17 lines\n")
+    assert output.text.startswith("kernel log: dmesg: 18 lines\n")
     assert "clocksource" not in output.text
     assert [xid.number for xid in xids(output).xids] == [119] * 5 + [79]
 
@@ -717,15 +720,29 @@ def test_command_of_the_kernel_log_is_bounded(node: Path, tool: Callable[[str, s
 
 def test_command_of_the_kernel_log_asks_the_journal(node: Path, tool: Callable[[str, str], None]) -> None:
     tool("dmesg", f"echo '{DENIED}' >&2; exit 1")
-    tool("journalctl", f"cat {FOLDER}/kernel-journal-xid-48-154.txt")
+    tool("journalctl", f"echo '{BOOT}'; cat {FOLDER}/kernel-journal-xid-48-154.txt")
     output = said("kernel_log", node)
-    assert output.text.startswith("kernel log: journalctl -q -k -b --no-pager: 7 lines\n")
+    assert output.text.startswith("kernel log: journalctl -q -k -b --no-pager: 8 lines\n")
     assert [xid.number for xid in xids(output).xids] == [48, 171, 48, 63, 154]
 
 
+@pytest.mark.parametrize("journal", ["whole", "part", "none"])
+def test_command_of_the_kernel_log_knows_that_its_beginning_is_gone(
+    node: Path, tool: Callable[[str, str], None], journal: str
+) -> None:
+    """A ring buffer that was overwritten is no log of this boot; the journal may be."""
+    tool("cat", "exit 1")  # no files; what is played back is printed by sed
+    said_by = {"whole": f"echo '{BOOT}'; ", "part": "", "none": "exit 1; "}[journal]
+    tool("dmesg", f"echo '[900000.1] eth0: link up'; sed '' {FOLDER}/kernel-xid-74.txt")
+    tool("journalctl", f"{said_by}sed '' {FOLDER}/kernel-xid-79.txt")
+    found = xids(said("kernel_log", node))
+    assert found.readable
+    assert (found.problem is None) == (journal == "whole")
+    assert {xid.number for xid in found.xids} == ({74} if journal == "none" else {74, 79})
+
+
 def test_command_of_the_kernel_log_forgets_older_boots(node: Path, tool: Callable[[str, str], None]) -> None:
-    boot = "kernel: [    0.000000] Linux version 5.15.0-112-generic (buildd@lcy02-amd64-051)"
-    tool("dmesg", f"cat {FOLDER}/kernel-xid-79.txt; echo '{boot}'; cat {FOLDER}/kernel-xid-74.txt")
+    tool("dmesg", f"cat {FOLDER}/kernel-xid-79.txt; echo '{BOOT}'; cat {FOLDER}/kernel-xid-74.txt")
     assert [xid.number for xid in xids(said("kernel_log", node)).xids] == [74]
 
 
