@@ -367,7 +367,7 @@ PASSWORDS = {
 NOT_IN_JSON = {
     *("key_number", "key_resources", "args_huge", "accelerators", "size_nan", "variable_huge"),
     *("transport", "local_host", "no_host", "port_only", "path", "ipv6_bare", "brackets", "query"),
-    *("option", "option_user", "option_behind", "option_twice", "option_coded"),
+    *("option", "option_user", "option_behind", "option_twice", "option_coded", "port"),
     *("twice", "twice_named", "two_locals", "count", "count_huge", "launcher_other", "args_other"),
     *("gpus_twice", "gpus_skypilot", "gpus_sky_twice", "memory_twice", "env_twice"),
     *("said_twice", "gpus_said_twice"),
