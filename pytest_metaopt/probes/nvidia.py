@@ -41,18 +41,23 @@ _NVIDIA_SMI = (
 # A log without a line of interest must differ from one that can't be read, so a first line tells how it was
 # read. An empty log counts as unreadable: journalctl shows one to those who may not read it. The files hold
 # older boots too; "Linux version" begins each boot. Where that is missing, the ring buffer was overwritten or
-# the file rotated: the next source is read, too.
+# the file rotated: the next source is read, too, but on a node without the driver, of which nothing is told.
 _KERNEL_LOG = (
     'read_with() { "$@" 2>/dev/null | awk -v how="$*" \''
     "/ Linux version [0-9]/ { found = 0; boot = 1 }"
     " /NVRM: Xid |NVRM: The NVIDIA GPU |NVRM: .*fallen off the bus/ { kept[found++ % 200] = $0 }"
     ' END { if (!NR) exit 1; print "kernel log: " how ": " NR " lines"'
     ' (boot ? "" : ", not from boot on");'
-    " for (i = found > 200 ? found - 200 : 0; i < found; i++) print kept[i % 200]; exit !boot }'; };"
-    " read_with dmesg || read_with journalctl -q -k -b --no-pager || read_with cat /var/log/kern.log"
-    " || read_with cat /var/log/messages || read_with sudo -n dmesg"
-    " || read_with sudo -n journalctl -q -k -b --no-pager"
-    " || { echo 'kernel log: not readable'; dmesg 2>&1 | tail -n 1; exit 1; }"
+    " for (i = found > 200 ? found - 200 : 0; i < found; i++) print kept[i % 200]; exit boot ? 0 : 2 }'; };"
+    ' part=; try() { read_with "$@"; case $? in 0) exit 0 ;; 2) part=yes ;; esac; };'
+    " try dmesg;"
+    ' [ -n "$part" ] && [ ! -e /proc/driver/nvidia ] && ! command -v nvidia-smi >/dev/null 2>&1 && exit 0;'
+    " command -v journalctl >/dev/null 2>&1 && try journalctl -q -k -b --no-pager;"
+    " for f in /var/log/kern.log /var/log/messages; do [ -r $f ] && try cat $f; done;"
+    ' [ -n "$part" ] && exit 0;'
+    " command -v sudo >/dev/null 2>&1 && { try sudo -n dmesg; try sudo -n journalctl -q -k -b --no-pager; };"
+    ' [ -n "$part" ] && exit 0;'
+    " echo 'kernel log: not readable'; dmesg 2>&1 | tail -n 1; exit 1"
 )
 
 # The kernel cuts the name of a process to 15 characters: "nv-fabricmanage". In a container there may be no
