@@ -109,7 +109,7 @@ def _shortest_secret(name: str) -> int | None:
 
 def names_secret(name: str) -> bool:
     """Tell whether a variable or key called *name* holds a secret, by the name."""
-    return name.upper() in KNOWN_VARIABLES or _GUESSED_VARIABLE.search(name.upper()) is not None
+    return _shortest_secret(name.upper()) is not None
 
 
 def url_secrets(url: str) -> frozenset[str]:

@@ -67,13 +67,10 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
     names = enumeration(sorted({gpu.name for gpu in driver.gpus}))
     found = f"{len(driver.gpus)} GPU{'' if len(driver.gpus) == 1 else 's'} ({names})"
     shows = f"the driver shows {found}; wanted: {need}"
-    if need.alternatives:
-        fits = any(_fits(driver, one) for one in need.alternatives)
-        problems = [*driver.lost, *([] if fits else [shows])]
-    else:
-        problems = [*driver.lost, *([shows] if len(driver.gpus) < need.count else [])]
-        problems += _unlike(driver, need.name, need.memory)
-    tell([Finding(f"{node.name}: {problem}", line) for problem in problems])
+    short = [list(_short_of(driver, one, shows)) for one in need.alternatives or (need,)]
+    # Of several alternatives none is the one that was meant, so that only what is there is told.
+    problems = [] if not all(short) else [shows] if need.alternatives else short[0]
+    tell([Finding(f"{node.name}: {problem}", line) for problem in (*driver.lost, *problems)])
     cut = [str(gpu.index) for gpu in driver.gpus if gpu.mig]
     if cut:
         fail(
@@ -85,11 +82,11 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
         )
 
 
-def _fits(driver: nvidia.Driver, need: GpuNeed) -> bool:
-    return len(driver.gpus) >= need.count and not list(_unlike(driver, need.name, need.memory))
-
-
-def _unlike(driver: nvidia.Driver, name: str | None, memory: str | None) -> Iterator[str]:
+def _short_of(driver: nvidia.Driver, need: GpuNeed, shows: str) -> Iterator[str]:
+    """Yield what GPUs lack that one need asks for; *shows* is said where there are too few."""
+    name, memory = need.name, need.memory
+    if len(driver.gpus) < need.count:
+        yield shows
     for gpu in driver.gpus:
         if name is not None and not nvidia.accepts_model(name, gpu.name):
             yield f"GPU {gpu.index} is a {gpu.name}; wanted: {name}"

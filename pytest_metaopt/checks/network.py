@@ -157,18 +157,19 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
             fail(f"{node.name} {answer.trouble.message}; {evidence}", line=launch.line(node.keys))
     network = launch.model.network if launch.model is not None else None
     wanted = network.mtu if network is not None else None
-    if network is not None and network.interface is not None:
-        _require_interface(launch, fleet, node, network.interface, wanted)
+    interface = network.interface if network is not None else None
+    if interface is not None:
+        _require_interface(launch, fleet, node, interface, wanted)
     if fleet.neighbour(node) is None:
-        if wanted is not None and network is not None and network.interface is None:
+        if interface is not None:
+            return
+        if wanted is not None:
             fail(
                 f"{node.name}: which interface is to have an MTU of {wanted} is not known",
                 remediation="Name it as network.interface, or give nodes[].address.",
                 line=launch.line("network.mtu"),
                 advisory=True,
             )
-        if network is not None and network.interface is not None:
-            return
         not_applicable("no other node has an address that it could send to")
     path = fleet.facts(node, "path").path
     told = ring.odd_mtu(node, wanted)
@@ -210,8 +211,12 @@ def _require_interface(launch: Launch, fleet: Fleet, node: Node, name: str, mtu:
             remediation="Correct network.interface: ip -br link shows what is there.",
             line=launch.line("network.interface"),
         )
-    if mtu is not None and found.mtu != mtu:
-        fail(f"{node.name}: {name} has an MTU of {found.mtu}; wanted: {mtu}", line=launch.line("network.mtu"))
+    if mtu is not None and (told := _wrong_mtu(name, found.mtu, mtu)) is not None:
+        fail(f"{node.name}: {told}", line=launch.line("network.mtu"))
+
+
+def _wrong_mtu(device: str, mtu: int, wanted: int) -> str | None:
+    return f"{device} has an MTU of {mtu}; wanted: {wanted}" if mtu != wanted else None
 
 
 class _Ring:
@@ -257,10 +262,10 @@ class _Ring:
         """Say that the MTU of a node's interface is not the one that is wanted, or that the others have."""
         path = self.path(node)
         mtu = path.mtu if path is not None else None
-        if path is None or mtu is None:
+        if path is None or path.device is None or mtu is None:
             return None
         if wanted is not None:
-            return f"{path.device} has an MTU of {mtu}; wanted: {wanted}" if mtu != wanted else None
+            return _wrong_mtu(path.device, mtu, wanted)
         found = self.fleet.once("mtus", self._mtus)
         (common, count), *_ = Counter(found.values()).most_common(1)
         if mtu == common and count * 2 > len(found):

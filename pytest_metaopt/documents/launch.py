@@ -119,11 +119,10 @@ class Launch(Document):
             return of_accelerators(resources.accelerators, ("resources", "accelerators"))
         for name in ("any_of", "ordered"):
             # SkyPilot's: of these it takes one.
-            choices = self.get(("resources", name))
+            place = ("resources", name)
+            choices = self.get(place)
             if isinstance(choices, tuple | list) and choices:
-                return any_of(
-                    [_gpus_of(choice, ("resources", name)) for choice in choices], ("resources", name)
-                )
+                return any_of([_gpus_of(choice, place) for choice in choices], place)
         # What connects GPUs is there where GPUs are.
         return GpuNeed(1, keys=("fabric",)) if model.fabric in {"nvswitch", "nvlink"} else None
 
