@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from ..text import printable
-from .document import DocumentError, KeyPath, Position
+from .document import DocumentError, KeyPath, Position, frozen
 
 MAX_BYTES = 1 << 20
 """Largest file that is read, in bytes."""
@@ -113,8 +112,8 @@ class YamlTree:
     """What a YAML file holds: a read-only value, where each part stands, and what was said twice."""
 
     value: Any
-    positions: dict[KeyPath, Position] = field(default_factory=dict)
-    duplicates: dict[KeyPath, Position] = field(default_factory=dict)
+    positions: dict[KeyPath, Position]
+    duplicates: dict[KeyPath, Position]
 
 
 def read_yaml_mapping(path: Path, what: str) -> YamlTree:
@@ -135,15 +134,17 @@ def read_yaml_mapping(path: Path, what: str) -> YamlTree:
             node = loader.get_single_node()
             if node is None:
                 raise DocumentError(path, f"holds only comments; a {what} is a YAML mapping")
-            tree = _Builder(path, loader).build(node)
+            positions = _Positions(path, loader)
+            positions.visit(node)
+            value = frozen(loader.construct_document(node))
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
         raise _yaml_problem(path, text, error) from None
-    if not isinstance(tree.value, Mapping):
-        kind = "a list" if isinstance(tree.value, tuple) else "a single value"
+    if not isinstance(value, Mapping):
+        kind = "a list" if isinstance(value, tuple) else "a single value"
         raise DocumentError(path, f"is {kind}; a {what} is a YAML mapping", position=_mark(node.start_mark))
-    return tree
+    return YamlTree(value, positions.found, positions.duplicates)
 
 
 def _check_shape(path: Path, text: str) -> None:
@@ -177,93 +178,97 @@ def _check_shape(path: Path, text: str) -> None:
                 )
 
 
-class _Builder:
-    """Turns PyYAML's nodes into read-only values, each counted as often as it is referred to."""
+class _Positions:
+    """Walks PyYAML's nodes, and notes where each value stands before the values themselves are made.
+
+    It refuses what the values must not hold, and counts each as often as it is referred to: what it accepts
+    can be constructed in a bounded time.
+    """
 
     def __init__(self, path: Path, loader: yaml.SafeLoader | yaml.CSafeLoader) -> None:
         self.path = path
         self.loader = loader
-        self.tree = YamlTree(None)
-        self.count = 0
-        self.open: set[int] = set()
+        self.found: dict[KeyPath, Position] = {}
+        self.duplicates: dict[KeyPath, Position] = {}
+        self._count = 0
+        self._open: set[int] = set()
 
-    def build(self, node: yaml.Node) -> YamlTree:
-        self.tree.value = self._value(node, ())
-        return self.tree
+    def visit(self, node: yaml.Node, keys: KeyPath = ()) -> None:
+        """Note the positions at and below *node*, to which *keys* lead.
 
-    def _fail(self, node: yaml.Node, problem: str) -> DocumentError:
-        return DocumentError(self.path, problem, position=_mark(node.start_mark))
-
-    def _value(self, node: yaml.Node, keys: KeyPath) -> Any:
-        self.count += 1
-        if self.count > MAX_VALUES:
-            raise self._fail(node, f"holds more than {MAX_VALUES} values (aliases expanded)")
+        :raises DocumentError: the node, or one below it, is not supported.
+        """
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise self._error(node, f"holds more than {MAX_VALUES} values (aliases expanded)")
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
-        if id(node) in self.open:
-            raise self._fail(node, "an alias refers to the value that it is part of")
+            self._scalar(node)
+            return
+        if id(node) in self._open:
+            raise self._error(node, "an alias refers to the value that it is part of")
         if len(keys) >= MAX_DEPTH:
-            raise self._fail(node, f"is nested deeper than {MAX_DEPTH} levels (aliases expanded)")
-        self.open.add(id(node))
+            raise self._error(node, f"is nested deeper than {MAX_DEPTH} levels (aliases expanded)")
+        self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
-                return self._mapping(node, keys)
-            return self._sequence(node, keys)
+                self._mapping(node, keys)
+            else:
+                self._sequence(node, keys)
         finally:
-            self.open.discard(id(node))
+            self._open.discard(id(node))
+
+    def _error(self, node: yaml.Node, problem: str) -> DocumentError:
+        return DocumentError(self.path, problem, position=_mark(node.start_mark))
+
+    def _require_tag(self, node: yaml.Node, tag: str) -> None:
+        if node.tag != f"tag:yaml.org,2002:{tag}":
+            raise self._error(node, f"the tag {printable(node.tag)} is not supported; remove it")
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         if node.tag not in _SCALARS:
-            raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
+            raise self._error(node, f"the tag {printable(node.tag)} is not supported; remove it")
         kind = node.tag.rpartition(":")[2]
         if kind in {"int", "float"} and len(node.value) > _MAX_NUMBER:
-            raise self._fail(node, f"is a number of more than {_MAX_NUMBER} characters; quote it")
+            raise self._error(node, f"is a number of more than {_MAX_NUMBER} characters; quote it")
         try:
             return self.loader.construct_object(node)
         except yaml.YAMLError:
             raise
         except Exception:  # noqa: BLE001 - PyYAML lets pass what int(), float() and its own tables raise
-            raise self._fail(node, f"can't be read as a value of type {kind}; quote it") from None
+            raise self._error(node, f"can't be read as a value of type {kind}; quote it") from None
 
-    def _sequence(self, node: yaml.Node, keys: KeyPath) -> tuple[Any, ...]:
-        if node.tag != "tag:yaml.org,2002:seq":
-            raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
-        values = []
+    def _sequence(self, node: yaml.Node, keys: KeyPath) -> None:
+        self._require_tag(node, "seq")
         for index, item in enumerate(node.value):
-            self.tree.positions.setdefault((*keys, index), _mark(item.start_mark))
-            values.append(self._value(item, (*keys, index)))
-        return tuple(values)
+            self.found.setdefault((*keys, index), _mark(item.start_mark))
+            self.visit(item, (*keys, index))
 
-    def _mapping(self, node: yaml.MappingNode, keys: KeyPath) -> Mapping[Any, Any]:
-        if node.tag != "tag:yaml.org,2002:map":
-            raise self._fail(node, f"the tag {printable(node.tag)} is not supported; remove it")
-        merged: dict[Any, Any] = {}
-        own: dict[Any, Any] = {}
+    def _mapping(self, node: yaml.MappingNode, keys: KeyPath) -> None:
+        self._require_tag(node, "map")
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
-                merged.update(self._merged(value_node, keys))
-        # In a second pass, so that a key of its own has its own place.
+                self._merged(value_node, keys)
+        own = set()
+        # In a second pass, so that a key of the mapping's own has its own position.
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                raise self._fail(key_node, "a key is a list or mapping; use a string")
+                raise self._error(key_node, "a key is a list or mapping; use a string")
             key = "=" if key_node.tag == _VALUE else self._scalar(key_node)
             place = (*keys, key)
             if key in own:
-                self.tree.duplicates[place] = _mark(key_node.start_mark)
-            self.tree.positions[place] = _entry_mark(key_node, value_node)
-            own[key] = self._value(value_node, place)
-        return MappingProxyType({**merged, **own})
+                self.duplicates[place] = _mark(key_node.start_mark)
+            own.add(key)
+            self.found[place] = _entry_mark(key_node, value_node)
+            self.visit(value_node, place)
 
-    def _merged(self, node: yaml.Node, keys: KeyPath) -> dict[Any, Any]:
-        """Return what ``<<:`` brings in; as in PyYAML the first of several mappings wins."""
-        merged: dict[Any, Any] = {}
+    def _merged(self, node: yaml.Node, keys: KeyPath) -> None:
+        """Note what ``<<:`` brings in; of several mappings the first one that has a key counts."""
         for source in reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]:
-            if not isinstance(source, yaml.MappingNode):
-                raise self._fail(source, "'<<' takes a mapping or a list of mappings")
-            merged.update(self._value(source, keys))
-        return merged
+            # PyYAML refuses anything else, unless what it would be merged into is itself merged away.
+            if isinstance(source, yaml.MappingNode):
+                self.visit(source, keys)
 
 
 def _mark(mark: Any) -> Position:
@@ -292,6 +297,8 @@ def _yaml_problem(path: Path, text: str, error: yaml.YAMLError) -> DocumentError
     problem = getattr(error, "problem", None) or str(error)
     if mark is None:
         return DocumentError(path, f"is not YAML: {printable(problem)}")
+    if isinstance(error, yaml.constructor.ConstructorError) and "for merging" in problem:
+        return DocumentError(path, "'<<' takes a mapping or a list of mappings", position=_mark(mark))
     lines = text.split("\n")
     line = lines[mark.line] if mark.line < len(lines) else ""
     if line[mark.column : mark.column + 1] == "\t" or (
