@@ -10,8 +10,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .core.check import Finding, check, fail, not_applicable
     from .probes.pool import probe
-    from .registry import Finding, check, fail, not_applicable
 
 __all__ = ["Finding", "__version__", "check", "fail", "not_applicable", "probe"]
 
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name in {"Finding", "check", "fail", "not_applicable"}:
-        from . import registry
+        from .core import check as registry
 
         return getattr(registry, name)
     if name == "probe":

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the preflight of one campaign, or a look-up, and return the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in _LOOK_UPS:
-        from .documents.document import DocumentError
+        from .core.document import DocumentError
 
         try:
             return _LOOK_UPS[words[0]](words[1:])
@@ -126,10 +126,10 @@ def _close(readiness: dict[str, Any], status: int) -> int:
 
 def _verify(arguments: list[str]) -> int:
     """Tell whether the readiness artifact still speaks of the campaign as it is."""
-    from . import freshness
+    from .core.state_folder import STATE_FOLDER, project_root
     from .documents.campaign import load_campaign
-    from .readiness import ARTIFACT_NAME
-    from .roots import STATE_FOLDER, project_root
+    from .results import freshness
+    from .results.readiness import ARTIFACT_NAME
 
     def duration(text: str) -> int:
         try:
@@ -183,9 +183,9 @@ def _schema(arguments: list[str]) -> int:
 
 def _jobs(arguments: list[str]) -> int:
     """Print the jobs of a training manifest, and where each may run."""
+    from .cli.jobs import table
     from .documents.manifest import load_manifest
-    from .jobs_table import table
-    from .probes.host import ask_host
+    from .probes.local.host import ask_host
 
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight jobs",
@@ -207,8 +207,8 @@ def _jobs(arguments: list[str]) -> int:
 
 def _plan(arguments: list[str]) -> int:
     """Print what would be launched of a run config."""
-    from . import launch_plan
-    from .documents.document import DocumentError
+    from .cli import plan as launch_plan
+    from .core.document import DocumentError
     from .documents.run_config import Override, load_run_config, parse_override, with_overrides
 
     def override(text: str) -> Override:

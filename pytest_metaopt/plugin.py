@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from . import options
+from .session import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def pytest_addoption(parser: Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the hooks that a conftest may implement."""
-    from . import hookspecs
+    from .session import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
 
@@ -34,7 +34,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         or given.metaopt_launch
         or any(str(argument).endswith((".yaml", ".yml")) for argument in given.file_or_dir)
     ):
-        from . import arguments
+        from .session import arguments
 
         arguments.add_documents(early_config, args)
 
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", marker)
     if options.asked_for(config):
-        from . import session
+        from .session import hooks as session
 
         session.start(config)
 
@@ -58,7 +58,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Print the catalog, or refuse documents that are not there, before a session begins."""
     if not options.asked_for(config):
         return None
-    from . import arguments, catalog_page
+    from .session import arguments, catalog_page
 
     refused = arguments.refused_documents(config)
     if refused is not None:

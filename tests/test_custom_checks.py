@@ -778,8 +778,9 @@ def test_own():
     assert ours <= {
         "pytest_metaopt",
         "pytest_metaopt.plugin",
-        "pytest_metaopt.options",
-        "pytest_metaopt.hookspecs",
+        "pytest_metaopt.session",
+        "pytest_metaopt.session.options",
+        "pytest_metaopt.session.hookspecs",
     }
     assert "pytest_metaopt.plugin" in ours
     assert not {"yaml", "filelock", "pydantic", "testinfra"} & set(sys.modules)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-# Named here, or pytester would take what main() imports out of sys.modules again at the end of each test.
-from pytest_metaopt import freshness, preflight  # noqa: F401
 from pytest_metaopt.__main__ import main
+from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.documents.campaign import load_campaign
-from pytest_metaopt.documents.document import DocumentError
-from pytest_metaopt.documents.loading import read_text
+from pytest_metaopt.documents.sources.yaml import read_text
+
+# Named here, or pytester would take what main() imports out of sys.modules again at the end of each test.
+from pytest_metaopt.results import freshness  # noqa: F401
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
 LAUGHS = "a0: &a0 [lol]\n" + "".join(

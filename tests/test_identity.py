@@ -14,9 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.documents.campaign import load_campaign
-from pytest_metaopt.documents.document import DocumentError
-from pytest_metaopt.identity import (
+from pytest_metaopt.documents.identity import (
     NotJsonError,
     campaign_id,
     campaign_identity_hash,

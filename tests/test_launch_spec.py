@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_metaopt.checks import launch as launch_checks
-from pytest_metaopt.documents import hostspec, quantity
-from pytest_metaopt.documents.document import DocumentError
+from pytest_metaopt.core import quantity
+from pytest_metaopt.core.check import NotApplicable, checks_of_module
+from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.documents.launch import load_launch
-from pytest_metaopt.documents.launcher import of_command
-from pytest_metaopt.evaluation import evaluate
-from pytest_metaopt.registry import NotApplicable, checks_of_module
+from pytest_metaopt.launch import hosts as hostspec
+from pytest_metaopt.launch.launcher import of_command
+from pytest_metaopt.session.evaluation import evaluate
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 from tests.launches import (
     BAD,

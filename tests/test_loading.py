@@ -12,8 +12,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.documents.document import DocumentError, Position
-from pytest_metaopt.documents.loading import YamlTree, read_yaml_mapping
+from pytest_metaopt.core.document import DocumentError, Position
+from pytest_metaopt.documents.sources.yaml import YamlTree, read_yaml_mapping
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
 # Hypothesis runs one test body many times in one folder; each run overwrites the file.
@@ -310,8 +310,8 @@ BOMBS = {
 BOUNDED = """
 import resource, sys
 from pathlib import Path
-from pytest_metaopt.documents.document import DocumentError
-from pytest_metaopt.documents.loading import read_yaml_mapping
+from pytest_metaopt.core.document import DocumentError
+from pytest_metaopt.documents.sources.yaml import read_yaml_mapping
 resource.setrlimit(resource.RLIMIT_DATA, (200 << 20, 200 << 20))
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 try:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.documents.document import DocumentError
+from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.documents.manifest import (
     MAX_JOBS,
     Manifest,
@@ -24,7 +24,7 @@ from pytest_metaopt.documents.manifest import (
     schema_problems,
     undefined_hosts,
 )
-from pytest_metaopt.documents.toml import MAX_BYTES
+from pytest_metaopt.documents.sources.toml import MAX_BYTES
 from tests.manifests import SAMPLE, SAMPLE_IDS, expected_id, mixed
 
 

@@ -15,7 +15,7 @@ from _pytest.pytester import RunResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.readiness import Ledger, Plan, PlannedCheck, Readiness, judge
+from pytest_metaopt.results.readiness import Ledger, Plan, PlannedCheck, Readiness, judge
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")

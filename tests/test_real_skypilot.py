@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metaopt.probes.command import Deadline, Runner
-from pytest_metaopt.probes.sky import Cloud, ask, skypilot
+from pytest_metaopt.probes.services.sky import Cloud, ask, skypilot
 from tests.conftest import CAMPAIGN, Project
 from tests.probes.conftest import forget_environment
 from tests.probes.servers import free_port, make_repository

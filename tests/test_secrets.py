@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_metaopt.secrets import redact, secret_values, url_secrets
+from pytest_metaopt.core.redaction import redact, secret_values, url_secrets
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 

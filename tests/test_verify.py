@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-# Named here, or pytester would take what main() imports out of sys.modules again at the end of each test.
-from pytest_metaopt import freshness, preflight  # noqa: F401
 from pytest_metaopt.__main__ import main
 from pytest_metaopt.documents.campaign import load_campaign
-from pytest_metaopt.freshness import look
+
+# Named here, or pytester would take what main() imports out of sys.modules again at the end of each test.
+from pytest_metaopt.results import freshness  # noqa: F401
+from pytest_metaopt.results.freshness import look
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project, make_empty_repository
 
 IDENTITY = ["campaign.name", "objective.metric", "objective.direction", "wandb.entity", "wandb.project"]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 
 from .. import check, fail
+from ..core.text import described, did_you_mean
 from ..documents.campaign import Campaign
-from ..probes.git import Repository, Trouble
-from ..probes.sky import CLOUDS, Cloud, SkyPilot, infra_name
-from ..probes.wandb import SAAS_HOSTS, Credential
-from ..text import described, did_you_mean
+from ..probes.services.git import Repository, Trouble
+from ..probes.services.sky import CLOUDS, Cloud, SkyPilot, infra_name
+from ..probes.services.wandb import SAAS_HOSTS, Credential
 from .repo import require_text
 
 LOCAL = "local"

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 
 from .. import check, fail, not_applicable
-from ..documents import accelerator
+from ..core.document import KeyPath, Position, dotted
+from ..core.text import described, did_you_mean
 from ..documents.campaign import COMPANIONS, KNOWN_KEYS, NAMES, SECTIONS, Campaign
-from ..documents.document import KeyPath, Position, dotted
 from ..documents.kinds import COMPANIONS as KINDS
-from ..documents.loading import file_problem
 from ..documents.shapes import LONGEST_NAME, Problem
-from ..text import described, did_you_mean
+from ..documents.sources.yaml import file_problem
+from ..launch import accelerator
 from .problems import MOST_TOLD, fail_with, finding, tell
 
 _SECTIONS = {section.name: section for section in SECTIONS}

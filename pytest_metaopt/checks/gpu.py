@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import Finding, check, fail
-from ..documents.gpu_need import GpuNeed
+from ..core.text import enumeration, shortened, some
 from ..documents.launch import Launch
-from ..documents.nodes import Node
-from ..probes import nvidia
-from ..probes.fleet import Fleet
-from ..text import enumeration, shortened, some
+from ..launch.gpus import GpuNeed
+from ..launch.nodes import Node
+from ..probes.node import nvidia
+from ..probes.node.fleet import Fleet
 from .problems import tell
 
 HOT = 83

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import islice
 
 from .. import check, fail, not_applicable
-from ..documents.document import dotted
+from ..core.document import dotted
+from ..core.text import enumeration
 from ..documents.manifest import Host, Job, Manifest
 from ..documents.shapes import Problem
-from ..probes.host import Capability
-from ..probes.training_code import Models, Trainer
-from ..text import enumeration
+from ..probes.local.host import Capability
+from ..probes.local.training_code import Models, Trainer
 from .problems import fail_with
 
 _MOST_NAMED = 3

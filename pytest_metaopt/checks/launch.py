@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 
 from .. import check, fail
-from ..documents.document import KeyPath
+from ..core.document import KeyPath
+from ..core.quantity import told_duration
 from ..documents.launch import Launch
-from ..documents.launcher import Launcher, is_whole, known_later
-from ..documents.quantity import told_duration
 from ..documents.shapes import Problem
+from ..launch.launcher import Launcher, is_whole, known_later
 from .problems import fail_with
 
 _TORCHRUN = "torchrun"

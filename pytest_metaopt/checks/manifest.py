@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .. import check, fail
-from ..documents.document import dotted
+from ..core.document import dotted
 from ..documents.manifest import Manifest, host_problems, schema_problems, undefined_hosts
 from ..documents.shapes import Problem
-from ..probes.training_code import Models, Trainer
+from ..probes.local.training_code import Models, Trainer
 from .problems import fail_with
 
 

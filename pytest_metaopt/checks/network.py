@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from .. import Finding, check, fail, not_applicable
+from ..core.text import some
 from ..documents.launch import Launch
-from ..documents.nodes import Node
-from ..probes.fleet import Fleet
-from ..probes.node import STANDARD_MTU, Network, NodeFacts, PathToNeighbour
-from ..text import some
+from ..launch.nodes import Node
+from ..probes.node.fleet import Fleet
+from ..probes.node.node import STANDARD_MTU, Network, NodeFacts, PathToNeighbour
 from .launch import spans_nodes
 from .node import uses_rdma
 from .problems import tell

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from .. import check, fail
+from ..core.quantity import told_size
 from ..documents.launch import Launch
-from ..documents.nodes import Node
-from ..documents.quantity import told_size
-from ..probes.fleet import Fleet
+from ..launch.nodes import Node
+from ..probes.node.fleet import Fleet
 
 GIB = 1 << 30
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

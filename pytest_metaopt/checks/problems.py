@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import Finding, fail
-from ..documents.document import Document, Position
+from ..core.document import Document, Position
 from ..documents.shapes import Problem
 
 MOST_TOLD = 50

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .. import check, fail
-from ..bootstraps import DIRECTORIES
+from ..bootstraps.state_folder import DIRECTORIES
+from ..core.text import described
 from ..documents.campaign import Campaign
-from ..fixtures import GitIgnore, StateFolder
-from ..text import described
+from ..session.fixtures import GitIgnore, StateFolder
 
 
 def _require(state_folder: StateFolder, *names: str) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from packaging.requirements import InvalidRequirement, Requirement
 
 from .. import check, not_applicable
-from ..documents.document import KeyPath, dotted
-from ..documents.loading import file_problem
+from ..core.document import KeyPath, dotted
+from ..core.text import one_line, printable, shortened, some
 from ..documents.run_config import DEPENDENCIES, REQUIRED, SNAPSHOT, UNKNOWN_KEYS, RunConfig
 from ..documents.shapes import Problem
-from ..probes.snapshot import Pinned
-from ..text import one_line, printable, shortened, some
+from ..documents.sources.yaml import file_problem
+from ..probes.local.snapshot import Pinned
 from .problems import fail_with
 
 _REFERENCE = re.compile(r"^(?:-r|--requirement)(?:\s+|=)?(\S.*)$")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .. import check, fail, not_applicable
+from ..core.quantity import told_size
 from ..documents.launch import Launch
-from ..documents.nodes import Node
-from ..documents.quantity import told_size
-from ..probes.file_systems import ATOMIC, NETWORK, OBJECT_STORES, VOLATILE
-from ..probes.fleet import Fleet
-from ..probes.node import Mount, Place
+from ..launch.nodes import Node
+from ..probes.node.file_systems import ATOMIC, NETWORK, OBJECT_STORES, VOLATILE
+from ..probes.node.fleet import Fleet
+from ..probes.node.node import Mount, Place
 
 LEAST_BYTES = 10**9
 LEAST_INODES = 1000

@@ -20,8 +20,8 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
-from ..text import described, did_you_mean
-from .document import KeyPath, dotted
+from ..core.document import KeyPath, dotted
+from ..core.text import described, did_you_mean
 from .shapes import DIALECT, LONGEST_NAME, Integer, Mistake
 
 _UNKNOWN = "extra_forbidden"

@@ -10,17 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..identity import (
+from ..core.document import Document, DocumentError
+from .identity import (
     NotJsonError,
     campaign_id,
     campaign_identity_hash,
     identity_fields,
     runtime_config_hash,
 )
-from .document import Document, DocumentError
-from .loading import read_yaml_mapping
 from .shapes import Choice, Field, Given, Integer, Number, Section, Text
 from .shapes import json_schema as schema_of
+from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
     from .launch import Launch
@@ -141,7 +141,7 @@ class Campaign(Document):
         # The most common answer first: what would give it takes longer to import.
         if self.get("compute.provider") != "local" or str(wanted).upper().startswith(("CPU", "NONE")):
             return None
-        from .gpu_need import of_accelerators
+        from ..launch.gpus import of_accelerators
 
         if of_accelerators(wanted, ()) is None:
             return None

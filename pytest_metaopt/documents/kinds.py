@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .document import Document
+from ..core.document import Document
 
 if TYPE_CHECKING:
     from .launch import Launch
@@ -52,7 +52,7 @@ class Kind:
 
     :param name: its word in messages, and what ``@check(document=...)`` takes.
     :param suffixes: how its files end.
-    :param load: parses a file; raises :class:`~pytest_metaopt.documents.document.DocumentError`.
+    :param load: parses a file; raises :class:`~pytest_metaopt.core.document.DocumentError`.
     :param recognises: tells, from the path and the beginning of the text, whether a file that was
         named without saying its kind is of this one.
     :param artifact: whether there is a readiness artifact for each of its documents; else for a document with
@@ -128,11 +128,14 @@ KINDS: Mapping[str, Kind] = {
             json_schema=_in("campaign", "json_schema"),
             artifact=True,
             probe_modules=(
-                "pytest_metaopt.probes.git",
-                "pytest_metaopt.probes.sky",
-                "pytest_metaopt.probes.wandb",
+                "pytest_metaopt.probes.services.git",
+                "pytest_metaopt.probes.services.sky",
+                "pytest_metaopt.probes.services.wandb",
             ),
-            online_probe_modules=("pytest_metaopt.probes.vast", "pytest_metaopt.probes.wandb_server"),
+            online_probe_modules=(
+                "pytest_metaopt.probes.services.vast",
+                "pytest_metaopt.probes.services.wandb_server",
+            ),
             view=View("launch", _in("campaign", "as_launch")),
         ),
         Kind(
@@ -145,7 +148,7 @@ KINDS: Mapping[str, Kind] = {
             asks_host=True,
             companion="training_manifest",
             subjects={"job": jobs},
-            probe_modules=("pytest_metaopt.probes.host", "pytest_metaopt.probes.training_code"),
+            probe_modules=("pytest_metaopt.probes.local.host", "pytest_metaopt.probes.local.training_code"),
         ),
         Kind(
             name="run_config",
@@ -156,7 +159,7 @@ KINDS: Mapping[str, Kind] = {
             json_schema=_in("run_config", "json_schema"),
             companion="run_config",
             with_overrides=_in("run_config", "with_overrides"),
-            probe_modules=("pytest_metaopt.probes.snapshot",),
+            probe_modules=("pytest_metaopt.probes.local.snapshot",),
         ),
         Kind(
             name="launch",
@@ -174,7 +177,7 @@ KINDS: Mapping[str, Kind] = {
             json_schema=_in("launch", "json_schema"),
             companion="launch",
             subjects={"node": nodes},
-            probe_modules=("pytest_metaopt.probes.fleet",),
+            probe_modules=("pytest_metaopt.probes.node.fleet",),
         ),
     )
 }

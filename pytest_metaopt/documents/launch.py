@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import quantity
-from .document import Document, KeyPath, Position, dotted, frozen, thawed
-from .gpu_need import GpuNeed, any_of, of_accelerators
-from .launcher import Launcher, of_command, with_arguments, with_variables
-from .loading import read_yaml_mapping
-from .nodes import Node, Nodes
+from ..core import quantity
+from ..core.document import Document, KeyPath, Position, dotted, frozen, thawed
+from ..launch.gpus import GpuNeed, any_of, of_accelerators
+from ..launch.launcher import Launcher, of_command, with_arguments, with_variables
+from ..launch.nodes import Node, Nodes
 from .shapes import Mistake, Problem
+from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
     from .campaign import Campaign

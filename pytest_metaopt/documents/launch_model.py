@@ -23,12 +23,13 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from ..text import described
-from . import accelerator, quantity
+from ..core import quantity
+from ..core.document import KeyPath
+from ..core.text import described
+from ..launch import accelerator
+from ..launch.launcher import NAMES, canonical, known_later, of_command
 from .block import VISIBLE, Block, Words, near, not_blank, refusal, text_schema, validated, wanting
 from .block import json_schema as json_schema_of
-from .document import KeyPath
-from .launcher import NAMES, canonical, known_later, of_command
 from .shapes import Mistake
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*")

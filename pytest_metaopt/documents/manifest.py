@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..identity import NotJsonError, job_id
-from ..text import described, printable, shortened
-from .document import Document, DocumentError, KeyPath, dotted
+from ..core.document import Document, DocumentError, KeyPath, dotted
+from ..core.text import described, printable, shortened
+from .identity import NotJsonError, job_id
 from .shapes import (
     DIALECT,
     AnyText,
@@ -27,7 +27,7 @@ from .shapes import (
     TextList,
     Words,
 )
-from .toml import read_toml
+from .sources.toml import read_toml
 
 FILE_NAME = "training_manifest.toml"
 KNOWN_MODELS = ("gbt", "knn", "knn_semi", "mlp", "cnn", "gru", "lstm", "transformer", "transformer_ssl")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..secrets import names_secret, safe
-from ..text import described, one_line, shortened
-from .document import Document, DocumentError, KeyPath, dotted, frozen, thawed
-from .loading import read_yaml_mapping
+from ..core.document import Document, DocumentError, KeyPath, dotted, frozen, thawed
+from ..core.redaction import names_secret, safe
+from ..core.text import described, one_line, shortened
 from .shapes import Mistake
+from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
     from .run_config_model import RunConfigModel

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
-from ..text import described, enumeration
+from ..core.document import KeyPath, dotted
+from ..core.text import described, enumeration
 from .block import (
     VISIBLE,
     Block,
@@ -27,7 +28,6 @@ from .block import (
     wanting,
 )
 from .block import json_schema as json_schema_of
-from .document import KeyPath, dotted
 from .run_config import ACCELERATORS
 from .shapes import Integer, Mistake
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ..text import described, did_you_mean, enumeration, nearest
-from .document import KeyPath, dotted
+from ..core.document import KeyPath, dotted
+from ..core.text import described, did_you_mean, enumeration, nearest
 
 PLACEHOLDERS = ("YOUR_", "replace-me")
 """Each of these makes a string a placeholder, and so do both of ``BRACKETS`` together."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..environment import our_environment
+from ..core.environment import our_environment
 
 MAX_OUTPUT = 1 << 18
 """Bytes that are kept of each of stdout and stderr; what comes behind is read and dropped."""

@@ -19,9 +19,9 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import pytest
 
+from ..core.redaction import redact
+from ..core.text import did_you_mean, one_line, printable
 from ..documents.kinds import KINDS
-from ..secrets import redact
-from ..text import did_you_mean, one_line, printable
 from .command import Deadline, Runner
 
 _DECLARED = "__metaopt_probes__"

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_metaopt import options
+from pytest_metaopt.session import options
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metaopt.documents.document import Document
+from pytest_metaopt.core.document import Document
 from pytest_metaopt.probes.command import Deadline, Result, Runner
-from pytest_metaopt.probes.git import Repository, address, ask, git_repository, refusal
+from pytest_metaopt.probes.services.git import Repository, address, ask, git_repository, refusal
 from tests.probes.recordings import Replay
 from tests.probes.servers import (
     PASSWORD,

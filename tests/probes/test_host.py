@@ -12,9 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metaopt.probes import host
 from pytest_metaopt.probes.command import Deadline, Runner
-from pytest_metaopt.probes.host import Capability, Gpu, cores, gpus_of_smi, memory_limit, visible
+from pytest_metaopt.probes.local import host
+from pytest_metaopt.probes.local.host import (
+    Capability,
+    Gpu,
+    cores,
+    gpus_of_smi,
+    memory_limit,
+    visible,
+)
 from pytest_metaopt.probes.pool import Pool, probes_of_module
 
 (CAPABILITY,) = probes_of_module(host)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.documents import hostspec
-from pytest_metaopt.documents.nodes import Node
-from pytest_metaopt.probes.node import Limits, Mount, NodeFacts, Place
-from pytest_metaopt.probes.sections import Output
+from pytest_metaopt.launch import hosts as hostspec
+from pytest_metaopt.launch.nodes import Node
+from pytest_metaopt.probes.node.node import Limits, Mount, NodeFacts, Place
+from pytest_metaopt.probes.node.sections import Output
 
 GIB = 1 << 30
 QUESTIONS = ["clock", "system", "env", "interfaces", "limits", "path", "storage", "nvidia_smi", "kernel_log"]

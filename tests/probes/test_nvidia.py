@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.probes.nvidia import (
+from pytest_metaopt.probes.node.nvidia import (
     DEAD_XIDS,
     SECTIONS,
     Driver,
@@ -30,7 +30,7 @@ from pytest_metaopt.probes.nvidia import (
     nccl_versions,
     xids,
 )
-from pytest_metaopt.probes.sections import Output
+from pytest_metaopt.probes.node.sections import Output
 
 FOLDER = Path(__file__).parents[1] / "recorded" / "nvidia"
 XMLS = sorted(FOLDER.glob("smi-*.xml"))

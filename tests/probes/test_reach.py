@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_metaopt.documents.hostspec import parse
+from pytest_metaopt.launch.hosts import parse
 from pytest_metaopt.probes.command import Result
-from pytest_metaopt.probes.reach import Stage, ssh_trouble
+from pytest_metaopt.probes.transport.reach import Stage, ssh_trouble
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "ssh"
 HOST = parse("ssh://root@gpu-02", Path("/"))

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.probes.sections import NOT_SAID, Output, Question, command, read, script
+from pytest_metaopt.probes.node.sections import NOT_SAID, Output, Question, command, read, script
 
 SHELLS = {"sh": ["sh"], "bash": ["bash"], "posix": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 MARK = "0123456789abcdef01234567"

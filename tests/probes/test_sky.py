@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metaopt.documents.document import Document
+from pytest_metaopt.core.document import Document
 from pytest_metaopt.probes.command import Deadline, Result, Runner
-from pytest_metaopt.probes.sky import ALIASES, CLOUDS, Cloud, SkyPilot, ask, infra_name, sky_cloud, skypilot
+from pytest_metaopt.probes.services.sky import (
+    ALIASES,
+    CLOUDS,
+    Cloud,
+    SkyPilot,
+    ask,
+    infra_name,
+    sky_cloud,
+    skypilot,
+)
 from tests.probes.conftest import wait_until_gone, written_number
 from tests.probes.recordings import Replay, recorded, unfinished
 

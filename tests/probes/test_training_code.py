@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metaopt.probes.command import Deadline, Runner
-from pytest_metaopt.probes.training_code import (
+from pytest_metaopt.probes.local.training_code import (
     Models,
     ask_registry,
     ask_trainer,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metaopt.documents.document import Document
-from pytest_metaopt.probes.wandb import SAAS_HOSTS, Credential, look, wandb_credential
+from pytest_metaopt.core.document import Document
+from pytest_metaopt.probes.services.wandb import SAAS_HOSTS, Credential, look, wandb_credential
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 NEW, OLD = SAAS_HOSTS

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metaopt.documents.document import Document
-from pytest_metaopt.probes import wandb_server
+from pytest_metaopt.core.document import Document
 from pytest_metaopt.probes.command import Deadline
 from pytest_metaopt.probes.pool import Pool, probes_of_module
-from pytest_metaopt.probes.wandb import SAAS_HOSTS, Viewer, find
-from pytest_metaopt.probes.wandb_server import MAX_ANSWER, wandb_viewer
+from pytest_metaopt.probes.services import wandb_server
+from pytest_metaopt.probes.services.wandb import SAAS_HOSTS, Viewer, find
+from pytest_metaopt.probes.services.wandb_server import MAX_ANSWER, wandb_viewer
 
 from .servers import free_port, make_certificate
 

@@ -1,0 +1,1 @@
+"""The command ``metaopt-preflight``: one module a verb."""

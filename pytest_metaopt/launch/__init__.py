@@ -1,0 +1,1 @@
+"""A launch as values: nodes, hosts, GPUs, launcher. It knows no pytest."""

@@ -1,0 +1,135 @@
+"""The nodes of a launch spec: what is written under ``nodes``, as hosts with names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..core.document import KeyPath, dotted
+from ..documents.shapes import Integer, Problem
+from . import hosts as hostspec
+
+if TYPE_CHECKING:
+    from ..documents.launch_model import LaunchModel
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a launch.
+
+    :param name: unique in the launch; what node lists for schedulers have.
+    :param host: where it is, and how it is reached.
+    :param address: what its neighbours reach it by; None: nobody said.
+    :param env: what only the ranks on it get.
+    :param keys: what leads to it in the document.
+    """
+
+    name: str
+    host: hostspec.HostSpec
+    address: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    keys: KeyPath = ()
+
+
+class _Entry(NamedTuple):
+    keys: KeyPath
+    host: str
+    name: str | None = None
+    address: str | None = None
+    env: Mapping[str, str] | None = None
+
+
+class Nodes:
+    """The nodes that a launch spec names, and what is wrong with them.
+
+    :param data: the spec's root mapping.
+    :param model: the same, typed; None where something is wrong with it.
+    :param folder: what relative paths are relative to.
+    """
+
+    def __init__(self, data: Mapping[Any, Any], model: LaunchModel | None, folder: Path) -> None:
+        self.listed: list[Node] = []
+        self.problems: list[Problem] = []
+        self._folder = folder
+        self._taken: dict[str, KeyPath] = {}
+        # How many hosts are written; None: what a pattern stands for is not known.
+        self._count: int | None = 0
+        given = data.get("nodes")
+        if not given:
+            self.listed.append(Node("local", hostspec.parse(hostspec.LOCAL, folder)))
+            return
+        entries = list(_entries(given, model))
+        for entry in entries:
+            self._add(entry)
+        if self._count is not None and isinstance(given, tuple):
+            # An entry that can't be read is a node all the same.
+            self._count += len(given) - len(entries)
+        self._compare(data.get("num_nodes"))
+
+    def _add(self, entry: _Entry) -> None:
+        where = dotted(entry.keys)
+        hosts = self._hosts(entry)
+        if hosts is None:
+            return
+        self._count = self._count + len(hosts) if self._count is not None else None
+        if entry.name is not None and len(hosts) > 1:
+            self.problems.append(
+                Problem(entry.keys, f"{where} has a name, but stands for {len(hosts)} hosts")
+            )
+            return
+        for host in hosts:
+            name = entry.name or host.name
+            if name in self._taken:
+                told = f"{where} is called {name}, as {dotted(self._taken[name])} is; give it a name"
+                self.problems.append(Problem(entry.keys, told))
+                continue
+            self._taken[name] = entry.keys
+            address = entry.address or (host.host if host.transport in {"ssh", "ansible"} else None)
+            self.listed.append(Node(name, host, address, entry.env or {}, entry.keys))
+
+    def _hosts(self, entry: _Entry) -> Sequence[hostspec.HostSpec] | None:
+        """Return the hosts that an entry stands for; None where that is not known, which is told."""
+        spec = None
+        try:
+            spec = hostspec.parse(entry.host, self._folder)
+            return _expanded(spec) if spec.transport == "ansible" else [spec]
+        except ValueError as error:
+            self.problems.append(Problem(entry.keys, f"{dotted(entry.keys)} {error}"))
+        if spec is not None and spec.transport == "ansible":
+            self._count = None
+        elif self._count is not None:
+            self._count += 1
+        return None
+
+    def _compare(self, said: object) -> None:
+        """Take note where ``num_nodes`` says something else than the nodes that are named."""
+        if not isinstance(said, int) or isinstance(said, bool) or said < 1:
+            return
+        if self._count and said != self._count:
+            told = f"num_nodes is {Integer().found(said)}, but nodes names {self._count}"
+            self.problems.append(Problem(("num_nodes",), told))
+
+
+def _entries(given: object, model: LaunchModel | None) -> Iterator[_Entry]:
+    """Yield the nodes as they are written; where the spec has mistakes, what can be read of them."""
+    if model is not None:
+        for index, entry in enumerate(model.nodes or ()):
+            yield _Entry(("nodes", index), entry.host, entry.name, entry.address, entry.env)
+        return
+    for index, item in enumerate(given if isinstance(given, tuple) else ()):
+        host = item.get("host") if isinstance(item, Mapping) else item
+        name = item.get("name") if isinstance(item, Mapping) else None
+        if isinstance(host, str) and host.strip():
+            yield _Entry(("nodes", index), host, name if isinstance(name, str) else None)
+
+
+def _expanded(spec: hostspec.HostSpec) -> Sequence[hostspec.HostSpec]:
+    """Return the hosts of an Ansible inventory that a host spec's pattern stands for.
+
+    :raises ValueError: there is none, or the inventory can't be read.
+    """
+    from .inventory import hosts
+
+    return list(hosts(spec))

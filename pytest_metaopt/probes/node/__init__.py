@@ -1,0 +1,1 @@
+"""What a node reports: one thing of the world a module."""

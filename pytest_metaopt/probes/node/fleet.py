@@ -1,0 +1,216 @@
+"""The fleet: every node of a launch, asked on its own and all at the same time."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...core.check import CheckFailed, Finding
+from ...documents.launch import Launch
+from ...launch.nodes import Node
+from ...session.settings import Settings
+from ..command import Deadline, Runner
+from ..pool import probe
+from ..transport import reach, relay
+from ..transport.reach import Reply, Trouble
+from ..transport.relay import Heard
+from . import sections
+from .node import NodeFacts, questions
+from .sections import Question
+
+_LAST = "clock_at_end"
+_Value = TypeVar("_Value")
+_NO_SHELL = Trouble(
+    "run",
+    "was reached, but did not answer the questions",
+    "Let it have a POSIX sh, and base64 (coreutils or busybox), on the PATH of such a session.",
+)
+_STOPPED = Trouble("other", "was not asked, because the session ended", "Run the preflight again.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of a node.
+
+    :param facts: what it said, which may be a part only.
+    :param trouble: why it is not all; None where it is.
+    :param seconds: how long it took.
+    """
+
+    facts: NodeFacts
+    trouble: Trouble | None
+    seconds: float
+
+
+class _Asking:
+    """A question to one host, and, once ``ready`` is set, what was heard."""
+
+    def __init__(self, node: Node, asked: dict[str, Question]) -> None:
+        self.node = node
+        self.asked = asked
+        self.ready = threading.Event()
+        self.heard = Heard(Reply("", _STOPPED, 0.0), "", 0.0, 0.0)
+
+    def ask(self, limit: float, folder: Path | None, stop: threading.Event | None) -> None:
+        """Ask the host, unless another worker of the session has."""
+
+        def here() -> Heard:
+            mark = secrets.token_hex(12)
+            text = sections.command(sections.script(self.asked, mark))
+            sent_at = time.time()
+            reply = reach.ask(self.node.host, text, Deadline.after(limit), stop)
+            return Heard(reply, mark, sent_at, time.time())
+
+        try:
+            if stop is None or not stop.is_set():
+                question = repr((self.node.host.text, sorted(self.asked.items())))
+                self.heard = relay.shared(folder, question, here, stop) or self.heard
+        finally:
+            self.ready.set()
+
+
+class Fleet:
+    """The nodes of a launch, asked from the moment on that this is made.
+
+    Hosts that are the same and are asked the same are asked once. The threads are daemons: one that is stuck
+    in something that can't be killed does not keep the session from ending.
+
+    :param limit: the seconds that each node has, from when its turn comes.
+    :param connections: how many are asked at a time.
+    :param folder: where the workers of a session share answers; None: there is one process.
+    :param stop: once this is set, what runs is killed and the rest is not asked.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        limit: float,
+        connections: int,
+        folder: Path | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.launch = launch
+        self.nodes = launch.nodes
+        self.ring = [node for node in self.nodes if node.address is not None]
+        self._places = {node.name: place for place, node in enumerate(self.ring)}
+        self._limit = limit
+        self._folder = folder
+        self._stop = stop
+        self._waiting: queue.SimpleQueue[_Asking] = queue.SimpleQueue()
+        self._askings: dict[str, _Asking] = {}
+        self._answers: dict[str, Answer] = {}
+        self._computed: dict[str, Any] = {}
+        same: dict[tuple[str, tuple[Question, ...]], _Asking] = {}
+        self._neighbours: dict[str, Node | None] = {}
+        for node, neighbour in zip(self.nodes, neighbours(self.nodes), strict=True):
+            self._neighbours[node.name] = neighbour
+            asked = dict(questions(launch, neighbour))
+            key = (node.host.text, tuple(asked.values()))
+            if key not in same:
+                same[key] = _Asking(node, asked)
+                self._waiting.put(same[key])
+            self._askings[node.name] = same[key]
+        self._threads = [
+            threading.Thread(target=self._work, name=f"metaopt-node-{number}", daemon=True)
+            for number in range(min(connections, len(same)))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def join_threads(self, patience: float) -> None:
+        """Wait until nothing runs any more, *patience* seconds at most."""
+        deadline = Deadline.after(patience)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline.remaining))
+
+    def _work(self) -> None:
+        while True:
+            try:
+                asking = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            asking.ask(self._limit, self._folder, self._stop)
+
+    def answer(self, node: Node) -> Answer:
+        """Return what is known of a node; waits until it has answered, or its time is over."""
+        known = self._answers.get(node.name)
+        if known is None:
+            asking = self._askings[node.name]
+            asking.ready.wait()
+            heard = asking.heard
+            reply = heard.reply
+            outputs = sections.read(reply.said, heard.mark)
+            trouble = reply.trouble
+            if trouble is None and _LAST not in outputs:
+                trouble = _NO_SHELL
+            facts = NodeFacts(node, outputs, heard.sent_at, heard.got_at)
+            known = self._answers[node.name] = Answer(facts, trouble, reply.seconds)
+        return known
+
+    def facts(self, node: Node, *wanted: str) -> NodeFacts:
+        """Return what a node said; waits for it.
+
+        :param wanted: the questions that matter, by name.
+        :raises CheckFailed: it could not be asked, or did not come to one of these.
+        """
+        answer = self.answer(node)
+        if answer.trouble is not None and not all(name in answer.facts.outputs for name in wanted or ("",)):
+            raise CheckFailed(
+                [Finding(f"{node.name} {answer.trouble.message}", self.launch.line(node.keys))],
+                answer.trouble.remediation,
+            )
+        return answer.facts
+
+    def neighbour(self, node: Node) -> Node | None:
+        """Return the node that *node* sends packets to; None where no other has an address."""
+        return self._neighbours[node.name]
+
+    def after(self, node: Node) -> Node:
+        """Return the next node of the ring; of one without an address, the first."""
+        return self.ring[(self._places.get(node.name, -1) + 1) % len(self.ring)]
+
+    def before(self, node: Node) -> Node:
+        """Return the node before one of the ring."""
+        return self.ring[self._places[node.name] - 1]
+
+    def once(self, name: str, compute: Callable[[], _Value]) -> _Value:
+        """Return what *compute* makes of all answers; it is kept by *name*, for each node's check to use."""
+        if name not in self._computed:
+            self._computed[name] = compute()
+        value: _Value = self._computed[name]
+        return value
+
+    def told(self) -> Iterator[NodeFacts]:
+        """Yield what each node said that could be asked; waits for them all."""
+        for node in self.nodes:
+            answer = self.answer(node)
+            if answer.trouble is None:
+                yield answer.facts
+
+
+def neighbours(nodes: Sequence[Node]) -> Sequence[Node | None]:
+    """Return the next node of each in a ring of those that have an address; None where there is no other."""
+    ring = [node for node in nodes if node.address is not None]
+    if len(ring) < 2:
+        return [ring[0] if ring and node.name != ring[0].name else None for node in nodes]
+    following = {node.name: ring[(index + 1) % len(ring)] for index, node in enumerate(ring)}
+    return [following.get(node.name, ring[0]) for node in nodes]
+
+
+@probe("fleet")
+def fleet(launch: Launch, settings: Settings, session_folder: Path | None, run: Runner) -> Fleet:
+    """The nodes of the launch, each asked in one round trip, all of them at once."""
+    return Fleet(
+        launch,
+        limit=settings.timeout,
+        connections=settings.max_connections,
+        folder=session_folder,
+        stop=run.stop,
+    )

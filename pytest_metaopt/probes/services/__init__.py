@@ -1,0 +1,1 @@
+"""What services report: git, SkyPilot, Weights & Biases, Vast."""

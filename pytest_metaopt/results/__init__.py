@@ -1,0 +1,1 @@
+"""How a session came out: outcomes, verdict, artifact, freshness."""

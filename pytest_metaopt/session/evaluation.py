@@ -1,0 +1,171 @@
+"""Ask a check: evaluate, bootstrap, evaluate again, and say how it came out."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import pytest
+
+from ..core.check import Check, CheckFailed, Finding
+from ..core.redaction import safe
+from ..core.text import one_line
+from .compat import Skipped
+
+Word = Literal["passed", "failed", "bootstrapped", "warning", "skipped"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an evaluation said no.
+
+    :param message: what is wrong, for people; may have several lines, one for each finding.
+    :param remediation: what to do.
+    :param line: the line of the document that it is about, from 1, where there is one.
+    :param column: the column, from 1.
+    :param findings: where there are several: each with its place; ``line`` is the first one's.
+    :param crash: the check, or a fixture of it, broke instead of answering: its traceback helps.
+    :param advisory: it does not block, whatever the severity of the check.
+    :param error: what the check raised; it stays in this process.
+    """
+
+    message: str
+    remediation: str = ""
+    line: int | None = None
+    column: int | None = None
+    findings: tuple[Finding, ...] = ()
+    crash: bool = False
+    advisory: bool = False
+    error: BaseException | None = field(default=None, repr=False, compare=False)
+
+    def traceback(self) -> str:
+        """Return the Python traceback of what the check raised, from the check's own frame on."""
+        if self.error is None or self.error.__traceback__ is None:
+            return ""
+        inner = self.error.__traceback__.tb_next
+        return safe("".join(traceback.format_exception(type(self.error), self.error, inner)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a check came out.
+
+    :param word: one of the five words of the picture.
+    :param failure: why, for ``failed`` and ``warning``; what was mended, for ``bootstrapped``.
+    :param reason: why the question does not arise, for ``skipped``.
+    :param changes: what a bootstrap changed, as sentences.
+    """
+
+    word: Word
+    failure: Failure | None = None
+    reason: str | None = None
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bootstrapping:
+    """That a bootstrap ran: what it changed, or why it could not."""
+
+    changes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
+    """Call the check's function; return why it says no, or None where it holds.
+
+    What is neither an assertion nor a failure (a bug in the check) says no as well, with ``crash`` set.
+    :class:`~pytest_metaopt.core.check.NotApplicable` and ``pytest.skip`` pass through.
+    """
+    try:
+        answer = check.function(**arguments)
+    except pytest.exit.Exception:
+        raise
+    except CheckFailed as error:
+        return failed(error, check)
+    except AssertionError as error:
+        return Failure(_assertion_message(error, check), safe(check.remediation), error=error)
+    except pytest.fail.Exception as error:
+        return Failure(safe(error.msg or check.description), safe(check.remediation), error=error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure, with its traceback
+        message = f"the check broke: {brief(error)}"
+        return Failure(message, safe(check.remediation), crash=True, error=error)
+    if answer is not None:
+        # "return x == y" where an assert was meant would otherwise always hold.
+        return Failure(
+            f"the check returned {safe(repr(answer))}; a check asserts, or calls fail()",
+            "Assert in the check's function instead of returning a value.",
+            crash=True,
+        )
+    return None
+
+
+def failed(error: CheckFailed, check: Check) -> Failure:
+    """Return the failure that *error*, raised by :func:`~pytest_metaopt.core.check.fail`, tells of."""
+    remediation = error.remediation if error.remediation is not None else check.remediation
+    many = len(error.findings) > 1
+    findings = tuple(
+        replace(found, message=safe(one_line(found.message) if many else found.message))
+        for found in error.findings
+    )
+    first = findings[0]
+    message = first.message
+    if many:
+        told = [f"line {found.line}: {found.message}" if found.line else found.message for found in findings]
+        message = "\n".join([f"{len(findings)} problems", *told])
+    return Failure(
+        message,
+        safe(remediation),
+        first.line,
+        first.column,
+        findings if many else (),
+        advisory=error.advisory,
+        error=error,
+    )
+
+
+def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
+    """Request the bootstrap *fixture*; return what it changed, or why it could not."""
+    try:
+        told = request(fixture)
+    except pytest.exit.Exception:
+        raise
+    except pytest.FixtureLookupError as error:
+        missing = error.argname or fixture
+        return Bootstrapping(error=f"there is no fixture {missing!r}")
+    except (pytest.fail.Exception, Skipped) as error:
+        return Bootstrapping(error=safe(str(error.msg)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure
+        return Bootstrapping(error=brief(error))
+    if told is None:
+        return Bootstrapping(changes=(f"{fixture} ran",))
+    if isinstance(told, str):
+        return Bootstrapping(changes=(safe(told),))
+    try:
+        return Bootstrapping(changes=tuple(safe(str(change)) for change in told))
+    except TypeError:
+        return Bootstrapping(changes=(f"{fixture} ran",))
+
+
+def brief(error: BaseException) -> str:
+    """Return an exception as one phrase: an OSError as its reason and file, others with their type."""
+    if isinstance(error, OSError) and error.strerror:
+        return safe(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    text = str(error)
+    if isinstance(error, BootstrapError):
+        return safe(text)
+    return safe(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+class BootstrapError(Exception):
+    """A bootstrap refuses, or is refused, to change the tree; ``str()`` of it says why, for people."""
+
+
+def _assertion_message(error: AssertionError, check: Check) -> str:
+    text = safe(str(error))
+    # pytest's rewritten assertions put the values that were compared behind the author's own message.
+    own, found, _ = text.partition("\nassert ")
+    if found:
+        return own
+    return text or f"does not hold: {check.description}"
