@@ -10,21 +10,26 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .core.check import Finding, check, fail, not_applicable
+    from .core.check import check
+    from .core.finding import Finding, fail, not_applicable
     from .probes.pool import probe
 
 __all__ = ["Finding", "__version__", "check", "fail", "not_applicable", "probe"]
 
 __version__ = "0.1.0"
 
+_MODULES = {
+    "check": "core.check",
+    "Finding": "core.finding",
+    "fail": "core.finding",
+    "not_applicable": "core.finding",
+    "probe": "probes.pool",
+}
+
 
 def __getattr__(name: str) -> object:
-    if name in {"Finding", "check", "fail", "not_applicable"}:
-        from .core import check as registry
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(registry, name)
-    if name == "probe":
-        from .probes.pool import probe
-
-        return probe
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_metaopt.core.check import Catalog
 from pytest_metaopt.documents.kinds import KINDS
 from pytest_metaopt.probes.services.sky import CLOUDS
+from pytest_metaopt.session.catalog import Catalog
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -13,10 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_metaopt.checks import campaign as campaign_checks
-from pytest_metaopt.core.check import Check, NotApplicable, checks_of_module
+from pytest_metaopt.core.check import Check
 from pytest_metaopt.core.document import DocumentError
+from pytest_metaopt.core.finding import NotApplicable
+from pytest_metaopt.core.outcome import Failure
 from pytest_metaopt.documents.campaign import NAMES, Campaign, load_campaign
-from pytest_metaopt.session.evaluation import Failure, evaluate
+from pytest_metaopt.session.catalog import checks_of_module
+from pytest_metaopt.session.evaluation import evaluate
 from tests import reference
 from tests.scale import times
 from tests.strategies import campaign_files, nearly_valid_campaigns, valid_campaigns, written

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from pytest_metaopt.checks import launch as launch_checks
 from pytest_metaopt.core import quantity
-from pytest_metaopt.core.check import NotApplicable, checks_of_module
 from pytest_metaopt.core.document import DocumentError
+from pytest_metaopt.core.finding import NotApplicable
 from pytest_metaopt.documents.launch import load_launch
 from pytest_metaopt.launch import hosts as hostspec
 from pytest_metaopt.launch.launcher import of_command
+from pytest_metaopt.session.catalog import checks_of_module
 from pytest_metaopt.session.evaluation import evaluate
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 from tests.launches import (

@@ -14,21 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from ..core.state_folder import STATE_FOLDER
-from ..session.evaluation import BootstrapError
-from ..session.fixtures import GitIgnore, OutsideProjectError, StateFolder, require_inside
-
-DIRECTORIES = (
-    "handoffs",
-    "worker-results",
-    "tasks",
-    "executor-events",
-    "artifacts/code",
-    "artifacts/data",
-    "artifacts/manifests",
-    "artifacts/patches",
+from ..core.state_folder import (
+    DIRECTORIES,
+    STATE_FOLDER,
+    BootstrapError,
+    GitIgnore,
+    OutsideProjectError,
+    StateFolder,
+    require_inside,
 )
-"""The directories below ``.ml-metaopt/`` (campaign contract, R3 to R6)."""
 
 _IGNORE_LINE = f"{STATE_FOLDER}/".encode("ascii")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from .. import check, fail
-from ..bootstraps.state_folder import DIRECTORIES
+from ..core.state_folder import DIRECTORIES, GitIgnore, StateFolder
 from ..core.text import described
 from ..documents.campaign import Campaign
-from ..session.fixtures import GitIgnore, StateFolder
 
 
 def _require(state_folder: StateFolder, *names: str) -> None:

@@ -60,6 +60,7 @@ class Kind:
     :param asks_host: whether what this host has matters to it, so that reports tell.
     :param companion: the key by which a campaign names one as a companion; None: it can't.
     :param check_modules: the modules of the built-in checks.
+    :param bootstrap_modules: the modules of the bootstraps that these name.
     :param probe_modules: the modules of the probes that these take.
     :param online_check_modules: those of the checks that only ``--metaopt-online`` asks.
     :param online_probe_modules: those that only ``--metaopt-online`` needs.
@@ -80,6 +81,7 @@ class Kind:
     companion: str | None = None
     subjects: Mapping[str, Callable[[Any], Sequence[Subject]]] = field(default_factory=dict)
     online_check_modules: tuple[str, ...] = ()
+    bootstrap_modules: tuple[str, ...] = ()
     probe_modules: tuple[str, ...] = ()
     online_probe_modules: tuple[str, ...] = ()
     with_overrides: Callable[[Document, Sequence[Override]], Document] | None = None
@@ -127,6 +129,7 @@ KINDS: Mapping[str, Kind] = {
             online_check_modules=("pytest_metaopt.checks.online",),
             json_schema=_in("campaign", "json_schema"),
             artifact=True,
+            bootstrap_modules=("pytest_metaopt.bootstraps.state_folder",),
             probe_modules=(
                 "pytest_metaopt.probes.services.git",
                 "pytest_metaopt.probes.services.sky",

@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from ..core.check import Check, CheckFailed, Finding
+from ..core.check import Check
+from ..core.finding import CheckFailed, NotApplicable
+from ..core.outcome import Failure
 from ..core.redaction import safe
+from ..core.state_folder import BootstrapError
 from ..core.text import one_line
 from .compat import Skipped
-
-Word = Literal["passed", "failed", "bootstrapped", "warning", "skipped"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an evaluation said no.
-
-    :param message: what is wrong, for people; may have several lines, one for each finding.
-    :param remediation: what to do.
-    :param line: the line of the document that it is about, from 1, where there is one.
-    :param column: the column, from 1.
-    :param findings: where there are several: each with its place; ``line`` is the first one's.
-    :param crash: the check, or a fixture of it, broke instead of answering: its traceback helps.
-    :param advisory: it does not block, whatever the severity of the check.
-    :param error: what the check raised; it stays in this process.
-    """
-
-    message: str
-    remediation: str = ""
-    line: int | None = None
-    column: int | None = None
-    findings: tuple[Finding, ...] = ()
-    crash: bool = False
-    advisory: bool = False
-    error: BaseException | None = field(default=None, repr=False, compare=False)
-
-    def traceback(self) -> str:
-        """Return the Python traceback of what the check raised, from the check's own frame on."""
-        if self.error is None or self.error.__traceback__ is None:
-            return ""
-        inner = self.error.__traceback__.tb_next
-        return safe("".join(traceback.format_exception(type(self.error), self.error, inner)))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a check came out.
-
-    :param word: one of the five words of the picture.
-    :param failure: why, for ``failed`` and ``warning``; what was mended, for ``bootstrapped``.
-    :param reason: why the question does not arise, for ``skipped``.
-    :param changes: what a bootstrap changed, as sentences.
-    """
-
-    word: Word
-    failure: Failure | None = None
-    reason: str | None = None
-    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,11 +29,11 @@ def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
     """Call the check's function; return why it says no, or None where it holds.
 
     What is neither an assertion nor a failure (a bug in the check) says no as well, with ``crash`` set.
-    :class:`~pytest_metaopt.core.check.NotApplicable` and ``pytest.skip`` pass through.
+    :class:`~pytest_metaopt.core.finding.NotApplicable` and ``pytest.skip`` pass through.
     """
     try:
         answer = check.function(**arguments)
-    except pytest.exit.Exception:
+    except (pytest.exit.Exception, NotApplicable):
         raise
     except CheckFailed as error:
         return failed(error, check)
@@ -134,8 +87,8 @@ def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
     except pytest.FixtureLookupError as error:
         missing = error.argname or fixture
         return Bootstrapping(error=f"there is no fixture {missing!r}")
-    except (pytest.fail.Exception, Skipped) as error:
-        return Bootstrapping(error=safe(str(error.msg)))
+    except (pytest.fail.Exception, Skipped, NotApplicable) as error:
+        return Bootstrapping(error=safe(str(error)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure
         return Bootstrapping(error=brief(error))
     if told is None:
@@ -156,10 +109,6 @@ def brief(error: BaseException) -> str:
     if isinstance(error, BootstrapError):
         return safe(text)
     return safe(f"{type(error).__name__}: {text}" if text else type(error).__name__)
-
-
-class BootstrapError(Exception):
-    """A bootstrap refuses, or is refused, to change the tree; ``str()`` of it says why, for people."""
 
 
 def _assertion_message(error: AssertionError, check: Check) -> str:

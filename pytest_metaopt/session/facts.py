@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..core.check import CheckFailed, Finding, with_scopes
+from ..core.finding import CheckFailed, Finding
 from ..probes.pool import Fact, Pool, Probe, probes_of_module
+from .catalog import with_scopes
 from .items import CheckItem, DocumentFile
 
 if TYPE_CHECKING:

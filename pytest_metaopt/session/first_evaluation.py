@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .evaluation import Failure
+from ..core.outcome import Failure
 from .items import CheckItem
 
 

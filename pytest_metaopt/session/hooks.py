@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ..bootstraps import state_folder as bootstraps
 from ..core.text import some
 from ..probes.pool import ASK
 from ..reports import terminal
@@ -39,7 +38,7 @@ def start(config: pytest.Config) -> None:
     _require_separate_artifacts(preflight)
     config.stash[KEY] = preflight
     config.stash[ASK] = preflight.facts.ask
-    for plugin in (fixtures, bootstraps, *_probe_modules(preflight)):
+    for plugin in (fixtures, *_fixture_modules(preflight)):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(Hooks(preflight), "metaopt-session")
     if len(preflight.kinds) > 1:
@@ -48,10 +47,10 @@ def start(config: pytest.Config) -> None:
         config.pluginmanager.register(Recalling(remembering))
 
 
-def _probe_modules(preflight: Preflight) -> list[ModuleType]:
+def _fixture_modules(preflight: Preflight) -> list[ModuleType]:
     names: list[str] = []
     for kind in preflight.kinds_asked:
-        names += kind.probe_modules
+        names += kind.bootstrap_modules + kind.probe_modules
         names += kind.online_probe_modules if preflight.settings.online else ()
     return [importlib.import_module(name) for name in dict.fromkeys(names)]
 

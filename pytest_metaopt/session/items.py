@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
 
 import pytest
 
-from ..core.check import Check, CheckFailed, NotApplicable, Severity
+from ..core.check import Check, Severity
 from ..core.document import Document, DocumentError
+from ..core.finding import CheckFailed, NotApplicable
+from ..core.outcome import Failure, Outcome
 from ..core.redaction import safe
 from ..core.text import did_you_mean
 from ..documents.kinds import Kind, Subject
 from . import compat
-from .evaluation import Failure, Outcome, bootstrap, evaluate, failed
+from .evaluation import bootstrap, evaluate, failed
 from .reporting import failure_text, summary_line
 
 if TYPE_CHECKING:
@@ -37,7 +39,11 @@ class CheckFailure(Exception):  # noqa: N818 - an outcome, like pytest's own
 
 
 class AdvisoryFailure(compat.Skipped):
-    """An advisory check failed: told, but as what does not fail the session."""
+    """An advisory check failed: reported, but as what does not fail the session."""
+
+
+class QuestionSkipped(compat.Skipped):
+    """The question of a check does not arise; pytest's own word for it."""
 
 
 class DocumentFile(pytest.Module):
@@ -196,6 +202,13 @@ class CheckItem(pytest.Function):
         except CheckFailed as error:
             # A fixture says no: what the check asks about can't be had, which is an answer.
             self._unmet = error
+        except NotApplicable as error:
+            self._skip(error)
+
+    def _skip(self, error: NotApplicable) -> NoReturn:
+        reason = safe(str(error))
+        self.outcome = Outcome("skipped", reason=reason)
+        raise QuestionSkipped(reason) from None
 
     def take_first_look(self, keep: pytest.Item | pytest.Session) -> None:
         """Evaluate once, before any bootstrap of the session ran: ``looked`` and ``look`` tell the answer.
@@ -231,9 +244,8 @@ class CheckItem(pytest.Function):
             return
         try:
             self.outcome = self._outcome()
-        except NotApplicable as reason:
-            self.outcome = Outcome("skipped", reason=safe(str(reason.msg)))
-            raise
+        except NotApplicable as error:
+            self._skip(error)
         if self.outcome.word == "failed":
             assert self.outcome.failure is not None  # noqa: S101 - a failure has a reason
             raise CheckFailure(self.outcome.failure)
@@ -253,7 +265,7 @@ class CheckItem(pytest.Function):
     def _first_evaluation(self) -> None:
         try:
             self.look = self._evaluate()
-        except compat.Skipped:
+        except (compat.Skipped, NotApplicable):
             return
         self.looked = True
 

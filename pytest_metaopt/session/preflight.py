@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..core.check import Catalog, Check
+from ..core.check import Check
 from ..core.document import Document, DocumentError
 from ..core.locks import LockUnavailableError, acquire, held, project_lock
 from ..core.state_folder import STATE_FOLDER, project_root
 from ..core.text import did_you_mean, printable
 from ..documents.kinds import KINDS, Kind, companions, recognised_kind
 from ..results import readiness
+from .catalog import Catalog
 from .facts import Facts
 from .first_evaluation import FirstLooks
 from .items import CheckItem, DocumentFile, shown
 from .reporting import is_rerun
 
 if TYPE_CHECKING:
+    from ..core.settings import Settings
     from ..probes.pool import Fact
-    from .settings import Settings
 
 KEY = pytest.StashKey["Preflight"]()
 

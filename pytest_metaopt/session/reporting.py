@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..core.check import Check, Finding, NotApplicable
+from ..core.check import Check
+from ..core.finding import Finding
+from ..core.outcome import Failure, Outcome
 from ..core.redaction import redact, safe
 from ..core.text import one_line, wrapped
 from . import compat
 from .compat import Skipped
-from .evaluation import Failure, Outcome
 
 if TYPE_CHECKING:
     from .items import CheckItem
@@ -55,9 +56,6 @@ def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
     """Give *item* the outcome that its fixtures, not its evaluation, brought about."""
     excinfo = call.excinfo
     if excinfo is None:
-        return
-    if isinstance(excinfo.value, NotApplicable):
-        item.outcome = Outcome("skipped", reason=safe(str(excinfo.value.msg)))
         return
     if isinstance(excinfo.value, Skipped) or (call.when == "setup" and _is_xfail(excinfo.value)):
         return

@@ -19,9 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from pytest_metaopt.core.settings import DEFAULT_CONNECTIONS
 from pytest_metaopt.documents.launch import load_launch
 from pytest_metaopt.probes.node.fleet import Fleet
-from pytest_metaopt.session.settings import DEFAULT_CONNECTIONS
 from tests.benchmarks.measure import Cost, by_turns, command_once, in_a_row, median, report, run_once
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, make_empty_repository
 from tests.lab import Lab, available

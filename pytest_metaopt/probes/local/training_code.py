@@ -25,7 +25,7 @@ from ..command import Result, Runner, plain
 from ..pool import probe
 
 if TYPE_CHECKING:
-    from ...session.settings import Settings
+    from ...core.settings import Settings
 
 _NAMED = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 _LONGEST_ANSWER = 64 << 20

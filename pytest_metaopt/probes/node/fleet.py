@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...core.check import CheckFailed, Finding
+from ...core.finding import CheckFailed, Finding
+from ...core.settings import Settings
 from ...documents.launch import Launch
 from ...launch.nodes import Node
-from ...session.settings import Settings
 from ..command import Deadline, Runner
 from ..pool import probe
 from ..transport import reach, relay
