@@ -55,7 +55,7 @@ generated (`python -m tests.readme`) and checked by a test.
 """
 
 
-class Mistake(NamedTuple):
+class Problem(NamedTuple):
     """A typical mistake: its title, the lines that are wrong, as edits of the good campaign."""
 
     title: str
@@ -64,22 +64,22 @@ class Mistake(NamedTuple):
 
 
 MISTAKES = [
-    Mistake(
+    Problem(
         "Placeholders of the template are still there",
         [
             ("repo: .", "repo: <repository>"),
             ("entity: my-team", "entity: YOUR_WANDB_ENTITY"),
         ],
     ),
-    Mistake("A section's name is misspelt", [("stop_conditions:", "stop_condition:")]),
-    Mistake(
+    Problem("A section's name is misspelt", [("stop_conditions:", "stop_condition:")]),
+    Problem(
         "Numbers that YAML reads as text",
         [
             ("num_sweep_agents: 4", 'num_sweep_agents: "4"'),
             ("improvement_threshold: 0.005", "improvement_threshold: 5e-3"),
         ],
     ),
-    Mistake(
+    Problem(
         "Numbers out of their range",
         [
             ("num_sweep_agents: 4", "num_sweep_agents: 40"),
@@ -87,18 +87,18 @@ MISTAKES = [
             ("max_budget_usd: 10", "max_budget_usd: 500"),
         ],
     ),
-    Mistake("A direction in words of one's own", [("direction: maximize", "direction: maximise")]),
-    Mistake(
+    Problem("A direction in words of one's own", [("direction: maximize", "direction: maximise")]),
+    Problem(
         "A loss that is to be maximized, a key given twice, no idle timeout",
         [
             ("metric: val/accuracy", "metric: val/loss"),
             ("idle_timeout_minutes: 15\n  max_budget_usd: 10", "max_budget_usd: 5\n  max_budget_usd: 50"),
         ],
     ),
-    Mistake("An accelerator that SkyPilot does not read so", [("accelerator: CPU:1", "accelerator: 8xA100")]),
-    Mistake("A tab as indentation", [("  name: mnist-sweep", "\tname: mnist-sweep")]),
-    Mistake("A name that YAML reads as a date", [("name: mnist-sweep", "name: 2026-02-01")]),
-    Mistake("The file's own name is misspelt", [], campaign="ml_metaopt_campain.yaml"),
+    Problem("An accelerator that SkyPilot does not read so", [("accelerator: CPU:1", "accelerator: 8xA100")]),
+    Problem("A tab as indentation", [("  name: mnist-sweep", "\tname: mnist-sweep")]),
+    Problem("A name that YAML reads as a date", [("name: mnist-sweep", "name: 2026-02-01")]),
+    Problem("The file's own name is misspelt", [], campaign="ml_metaopt_campain.yaml"),
 ]
 
 
@@ -113,7 +113,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _told(number: int, mistake: Mistake, root: Path) -> str:
+def _told(number: int, mistake: Problem, root: Path) -> str:
     text = GOOD
     for old, new in mistake.edits:
         assert text.count(old) == 1, old

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 
 from .. import check, fail, not_applicable
 from ..core.document import KeyPath, Position, dotted
+from ..core.problem import Problem
 from ..core.text import described, did_you_mean
 from ..documents.campaign import COMPANIONS, KNOWN_KEYS, NAMES, SECTIONS, Campaign
 from ..documents.kinds import COMPANIONS as KINDS
-from ..documents.shapes import LONGEST_NAME, Problem
+from ..documents.shapes import LONGEST_NAME
 from ..documents.sources.yaml import file_problem
 from ..launch import accelerator
 from .problems import MOST_TOLD, fail_with, finding, tell

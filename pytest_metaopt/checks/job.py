@@ -7,9 +7,9 @@ from itertools import islice
 
 from .. import check, fail, not_applicable
 from ..core.document import dotted
+from ..core.problem import Problem
 from ..core.text import enumeration
 from ..documents.manifest import Host, Job, Manifest
-from ..documents.shapes import Problem
 from ..probes.local.host import Capability
 from ..probes.local.training_code import Models, Trainer
 from .problems import fail_with

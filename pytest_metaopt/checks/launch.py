@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from .. import check, fail
 from ..core.document import KeyPath
+from ..core.problem import Problem
 from ..core.quantity import told_duration
 from ..documents.launch import Launch
-from ..documents.shapes import Problem
 from ..launch.launcher import Launcher, is_whole, known_later
 from .problems import fail_with
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import check, fail
 from ..core.document import dotted
+from ..core.problem import Problem
 from ..documents.manifest import Manifest, host_problems, schema_problems, undefined_hosts
-from ..documents.shapes import Problem
 from ..probes.local.training_code import Models, Trainer
 from .problems import fail_with
 

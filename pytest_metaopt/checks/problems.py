@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .. import Finding, fail
 from ..core.document import Document, Position
-from ..documents.shapes import Problem
+from ..core.problem import Problem
 
 MOST_TOLD = 50
 

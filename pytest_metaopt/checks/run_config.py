@@ -10,9 +10,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from .. import check, not_applicable
 from ..core.document import KeyPath, dotted
+from ..core.problem import Problem
 from ..core.text import one_line, printable, shortened, some
 from ..documents.run_config import DEPENDENCIES, REQUIRED, SNAPSHOT, UNKNOWN_KEYS, RunConfig
-from ..documents.shapes import Problem
 from ..documents.sources.yaml import file_problem
 from ..probes.local.snapshot import Pinned
 from .problems import fail_with

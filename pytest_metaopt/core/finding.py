@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from .document import Position
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -41,6 +43,7 @@ def fail(
     message: str | Sequence[Finding],
     *,
     remediation: str | None = None,
+    at: Position | None = None,
     line: int | None = None,
     column: int | None = None,
     advisory: bool = False,
@@ -50,11 +53,14 @@ def fail(
     :param message: what is wrong, as a sentence without the file's name; or several findings, each with a
         place of its own.
     :param remediation: what to do about it; default: the check's own.
-    :param line: the line of the document, from 1, that it is about.
+    :param at: the position in the document of the value that it is about, such as
+        ``campaign.position("project.repo")``.
+    :param line: the same as a line, from 1, where the column is not known.
     :param column: the column, from 1.
     :param advisory: this does not block, whatever the check's severity: the answer could not be had, say.
     """
     __tracebackhide__ = True
+    line, column = at if at is not None else (line, column)
     findings = [Finding(message, line, column)] if isinstance(message, str) else list(message)
     if not findings:
         raise ValueError("fail() was called without a finding")

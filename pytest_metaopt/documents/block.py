@@ -21,8 +21,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from ..core.document import KeyPath, dotted
+from ..core.problem import Problem
 from ..core.text import described, did_you_mean
-from .shapes import DIALECT, LONGEST_NAME, Integer, Mistake
+from .shapes import DIALECT, LONGEST_NAME, Integer
 
 _UNKNOWN = "extra_forbidden"
 _NO_STRING = "invalid_key"
@@ -167,7 +168,7 @@ def block_of(annotation: Any) -> type[Block] | None:
     return None
 
 
-def validated(model: type[_Model], data: Mapping[Any, Any]) -> tuple[_Model | None, list[Mistake]]:
+def validated(model: type[_Model], data: Mapping[Any, Any]) -> tuple[_Model | None, list[Problem]]:
     """Return *data* as a *model*, or None and everything that is wrong with it.
 
     :param data: made of plain dicts and lists.
@@ -179,7 +180,7 @@ def validated(model: type[_Model], data: Mapping[Any, Any]) -> tuple[_Model | No
             keyed[key] = value
         else:
             mistakes.append(
-                Mistake((key,), f"{dotted((key,))} is no known key; a key is a string", unknown=True)
+                Problem((key,), f"{dotted((key,))} is no known key; a key is a string", unknown=True)
             )
     try:
         found = model.model_validate(keyed)
@@ -187,7 +188,7 @@ def validated(model: type[_Model], data: Mapping[Any, Any]) -> tuple[_Model | No
         for details in error.errors(include_url=False, include_input=False):
             keys = details["loc"]
             told = details["ctx"][_TOLD]
-            mistakes.append(Mistake(keys, f"{dotted(keys)} {told}", unknown=details["type"] == _UNKNOWN))
+            mistakes.append(Problem(keys, f"{dotted(keys)} {told}", unknown=details["type"] == _UNKNOWN))
         return None, mistakes
     return (None, mistakes) if mistakes else (found, [])
 

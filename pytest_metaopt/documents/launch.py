@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import quantity
 from ..core.document import Document, KeyPath, Position, dotted, frozen, thawed
+from ..core.problem import Problem
 from ..launch.gpus import GpuNeed, any_of, of_accelerators
 from ..launch.launcher import Launcher, of_command, with_arguments, with_variables
 from ..launch.nodes import Node, Nodes
-from .shapes import Mistake, Problem
 from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Launch(Document):
     """A parsed launch spec."""
 
     @cached_property
-    def _validated(self) -> tuple[LaunchModel | None, Sequence[Mistake]]:
+    def _validated(self) -> tuple[LaunchModel | None, Sequence[Problem]]:
         from .launch_model import validate
 
         return validate(thawed(self.data))

@@ -25,12 +25,12 @@ from pydantic_core import core_schema
 
 from ..core import quantity
 from ..core.document import KeyPath
+from ..core.problem import Problem
 from ..core.text import described
 from ..launch import accelerator
 from ..launch.launcher import NAMES, canonical, known_later, of_command
 from .block import VISIBLE, Block, Words, near, not_blank, refusal, text_schema, validated, wanting
 from .block import json_schema as json_schema_of
-from .shapes import Mistake
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -524,7 +524,7 @@ def _launcher_contradictions(given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath
             yield ("launcher", "args", key), "is not what run says; keep one of them"
 
 
-def validate(data: Mapping[Any, Any]) -> tuple[LaunchModel | None, list[Mistake]]:
+def validate(data: Mapping[Any, Any]) -> tuple[LaunchModel | None, list[Problem]]:
     """Return the typed launch spec, or None and everything that is wrong with *data*.
 
     :param data: made of plain dicts and lists.

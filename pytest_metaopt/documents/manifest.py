@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..core.document import Document, DocumentError, KeyPath, dotted
+from ..core.problem import Problem
 from ..core.text import described, printable, shortened
 from .identity import NotJsonError, job_id
 from .shapes import (
@@ -22,7 +23,6 @@ from .shapes import (
     FreeTable,
     Integer,
     Number,
-    Problem,
     Table,
     TextList,
     Words,

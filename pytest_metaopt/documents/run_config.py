@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..core.document import Document, DocumentError, KeyPath, dotted, frozen, thawed
+from ..core.problem import Problem
 from ..core.redaction import names_secret, safe
 from ..core.text import described, one_line, shortened
-from .shapes import Mistake
 from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class RunConfig(Document):
     overridden: tuple[KeyPath, ...] = ()
 
     @cached_property
-    def _validated(self) -> tuple[RunConfigModel | None, Sequence[Mistake]]:
+    def _validated(self) -> tuple[RunConfigModel | None, Sequence[Problem]]:
         from .run_config_model import validate
 
         model, mistakes = validate(thawed(self.data))
@@ -127,11 +127,11 @@ class RunConfig(Document):
         return self._validated[0]
 
     @property
-    def problems(self) -> Sequence[Mistake]:
+    def problems(self) -> Sequence[Problem]:
         """Everything that is wrong with it."""
         return self._validated[1]
 
-    def problems_of(self, section: str) -> list[Mistake]:
+    def problems_of(self, section: str) -> list[Problem]:
         """Return what is wrong with a section of ``SECTIONS``, or with ``unknown_keys``."""
         return [problem for problem in self.problems if _section_of(problem) == section]
 
@@ -172,13 +172,13 @@ class RunConfig(Document):
         ]
         return found[0] if len(found) == 1 else None
 
-    def _attributed(self, mistake: Mistake) -> Mistake:
+    def _attributed(self, mistake: Problem) -> Problem:
         if any(mistake.keys[: len(keys)] == keys for keys in self.overridden):
-            return Mistake(mistake.keys, f"{mistake.message} (from --metaopt-override)", mistake.unknown)
+            return Problem(mistake.keys, f"{mistake.message} (from --metaopt-override)", mistake.unknown)
         return mistake
 
 
-def _section_of(mistake: Mistake) -> str | None:
+def _section_of(mistake: Problem) -> str | None:
     return UNKNOWN_KEYS if mistake.unknown else _SECTION_OF.get(mistake.keys[0])
 
 

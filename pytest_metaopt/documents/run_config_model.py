@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
 from ..core.document import KeyPath, dotted
+from ..core.problem import Problem
 from ..core.text import described, enumeration
 from .block import (
     VISIBLE,
@@ -29,7 +30,7 @@ from .block import (
 )
 from .block import json_schema as json_schema_of
 from .run_config import ACCELERATORS
-from .shapes import Integer, Mistake
+from .shapes import Integer
 
 _LONGEST_NAME = 100
 _MOST_LINES = 1000
@@ -459,7 +460,7 @@ def _is_map(annotation: Any) -> bool:
     return any(get_origin(candidate) is dict for candidate in (annotation, *get_args(annotation)))
 
 
-def validate(data: Mapping[Any, Any]) -> tuple[RunConfigModel | None, list[Mistake]]:
+def validate(data: Mapping[Any, Any]) -> tuple[RunConfigModel | None, list[Problem]]:
     """Return the typed run config, or None and everything that is wrong with *data*.
 
     :param data: made of plain dicts and lists.

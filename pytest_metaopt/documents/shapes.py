@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from ..core.document import KeyPath, dotted
+from ..core.problem import Problem
 from ..core.text import described, did_you_mean, enumeration, nearest
 
 PLACEHOLDERS = ("YOUR_", "replace-me")
@@ -39,24 +40,6 @@ _MOST_COMPARED = 1000
 _MOST_UNKNOWN = 50
 LONGEST_NAME = 40
 _PLACEHOLDER = "is a placeholder; put the real value there"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong: ``keys`` lead to it, ``message`` is a sentence that begins with its name."""
-
-    keys: KeyPath
-    message: str
-
-
-@dataclass(frozen=True)
-class Mistake(Problem):
-    """Something wrong in a document of blocks.
-
-    :param unknown: it is a key that is not known.
-    """
-
-    unknown: bool = False
 
 
 def is_placeholder(value: object) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.document import KeyPath, dotted
-from ..documents.shapes import Integer, Problem
+from ..core.problem import Problem
+from ..documents.shapes import Integer
 from . import hosts as hostspec
 
 if TYPE_CHECKING:
