@@ -129,7 +129,7 @@ def _verify(arguments: list[str]) -> int:
     from .core.state_folder import STATE_FOLDER, project_root
     from .documents.campaign import load_campaign
     from .results import freshness
-    from .results.readiness import ARTIFACT_NAME
+    from .results.artifact import ARTIFACT_NAME
 
     def duration(text: str) -> int:
         try:

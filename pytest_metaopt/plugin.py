@@ -1,4 +1,4 @@
-"""The door: loaded in every pytest session, so it costs nothing until a document is asked for."""
+"""The plugin's hooks as a table of contents: it costs nothing until a document is asked for."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
     """Make what an option or a campaign names an argument, so that its conftests are loaded first."""
+    options.add_outside_kinds(early_config, parser, args)
     given = early_config.known_args_namespace
-    if (
-        given.metaopt_campaign
-        or given.metaopt_manifest
-        or given.metaopt_run_config
-        or given.metaopt_launch
-        or any(str(argument).endswith((".yaml", ".yml")) for argument in given.file_or_dir)
+    if options.document_named(early_config, given) or any(
+        str(argument).endswith((".yaml", ".yml")) for argument in given.file_or_dir
     ):
         from .session import arguments
 

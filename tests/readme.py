@@ -6,6 +6,7 @@ network namespaces can be made.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from pytest_metaopt.documents.kinds import KINDS
 from pytest_metaopt.probes.services.sky import CLOUDS
-from pytest_metaopt.session.catalog import Catalog
+from pytest_metaopt.session.catalog import checks_of_module
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -71,8 +72,12 @@ def unversioned(output: str) -> str:
 
 def checks() -> str:
     """Return the table of the built-in checks."""
-    modules = {name: kind.check_modules + kind.online_check_modules for name, kind in KINDS.items()}
-    catalog = Catalog(modules, [])
+    modules = [
+        importlib.import_module(name)
+        for kind in KINDS.values()
+        for name in kind.check_modules + kind.online_check_modules
+    ]
+    catalog = [check for module in modules for check in checks_of_module(module, None)]
     rows = ["| check | severity | holds when | bootstrap |", "| --- | --- | --- | --- |"]
     for check in catalog:
         if check.id in _MANY_CLOUDS:

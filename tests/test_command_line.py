@@ -400,7 +400,7 @@ def test_fixtures_lists_what_checks_can_take_and_overrule(project: Project) -> N
     result = project.preflight("--fixtures")
     assert result.ret == 0
     for name in ("campaign", "project_root", "state_folder", "gitignore", "bootstrap_gitignore"):
-        result.stdout.fnmatch_lines([f"{name} -- *", "    [!n]*"])
+        result.stdout.re_match_lines([rf"{name} (\[module scope\] )?-- ", "    [^n]"])
     result.stdout.no_fnmatch_line("_metaopt_bootstrap*")
 
 

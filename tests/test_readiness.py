@@ -8,14 +8,17 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from _pytest.pytester import RunResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.results.readiness import Ledger, Plan, PlannedCheck, Readiness, judge
+from pytest_metaopt.core.outcome import Word
+from pytest_metaopt.results.ledger import Ledger, Plan, PlannedCheck
+from pytest_metaopt.results.readiness import Readiness, judge
+from pytest_metaopt.results.result import Result
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, Project
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
@@ -464,28 +467,26 @@ def a_plan(severities: list[str], path: str = "/p/c.yaml") -> Plan:
     return Plan(path, "c.yaml", checks, fields)
 
 
-def a_result(check: PlannedCheck, outcome: str, number: int) -> dict[str, Any]:
-    return {
-        "key": check.key,
-        "check_id": check.check_id,
-        "group": "g",
-        "severity": check.severity,
-        "subject": None,
-        "outcome": outcome,
-        "message": None if outcome == "passed" else f"message {number}",
-        "remediation": f"remedy {number}",
-        "line": None,
-        "bootstrap": None,
-        "changes": [f"change {number}"] if outcome == "bootstrapped" else [],
-        "seconds": 0.5,
-    }
+def a_result(check: PlannedCheck, outcome: str, number: int) -> Result:
+    return Result(
+        key=check.key,
+        check_id=check.check_id,
+        group="g",
+        severity="blocking" if check.severity == "blocking" else "advisory",
+        subject=None,
+        outcome=cast("Word", outcome),
+        message=None if outcome == "passed" else f"message {number}",
+        remediation=f"remedy {number}",
+        changes=(f"change {number}",) if outcome == "bootstrapped" else (),
+        seconds=0.5,
+    )
 
 
 @st.composite
-def sessions(draw: st.DrawFn) -> tuple[Plan, list[dict[str, Any]], dict[str, str]]:
+def sessions(draw: st.DrawFn) -> tuple[Plan, list[Result], dict[str, str]]:
     """A plan, results in the order that they come in (several for one check), and each check's worst."""
     plan = a_plan(draw(st.lists(st.sampled_from(["blocking", "blocking", "advisory"]), max_size=8)))
-    results: list[dict[str, Any]] = []
+    results: list[Result] = []
     worst: dict[str, str] = {}
     for check in plan.checks:
         few = st.lists(st.sampled_from(OUTCOMES[check.severity]), max_size=3)
@@ -495,11 +496,11 @@ def sessions(draw: st.DrawFn) -> tuple[Plan, list[dict[str, Any]], dict[str, str
     return plan, draw(st.permutations(results)), worst
 
 
-def judged(plan: Plan, results: list[dict[str, Any]], interruption: str | None) -> Readiness:
+def judged(plan: Plan, results: list[Result], interruption: str | None) -> Readiness:
     ledger = Ledger()
     ledger.add_plan(plan)
-    for payload in results:
-        ledger.add_result(payload)
+    for result in results:
+        ledger.add_result(result)
     stranger = PlannedCheck("other.yaml::g[X]", "X", "blocking")
     ledger.add_result(a_result(stranger, "failed", 0))
     return judge(ledger, plan, seconds=1.23456, interruption=interruption)
@@ -508,11 +509,11 @@ def judged(plan: Plan, results: list[dict[str, Any]], interruption: str | None) 
 @settings(max_examples=400, deadline=None)
 @given(session=sessions(), interruption=st.none() | st.just("the session was interrupted"))
 def test_the_verdict_follows_from_the_worst_outcome_of_every_check(
-    session: tuple[Plan, list[dict[str, Any]], dict[str, str]], interruption: str | None
+    session: tuple[Plan, list[Result], dict[str, str]], interruption: str | None
 ) -> None:
     plan, results, worst = session
     readiness = judged(plan, results, interruption)
-    artifact = readiness.artifact
+    artifact = readiness.artifact.to_json()
     counts = dict(artifact["checks_summary"])
     assert counts.pop("total") == sum(counts.values())
     words = {"passed": "passed", "failed": "failed", "bootstrapped": "bootstrapped", "warnings": "warning"}
@@ -544,21 +545,21 @@ def test_the_verdict_follows_from_the_worst_outcome_of_every_check(
 @settings(max_examples=100, deadline=None)
 @given(session=sessions())
 def test_workers_that_saw_different_campaigns_are_never_ready(
-    session: tuple[Plan, list[dict[str, Any]], dict[str, str]],
+    session: tuple[Plan, list[Result], dict[str, str]],
 ) -> None:
     plan, results, _ = session
     ledger = Ledger()
     ledger.add_plan(plan)
     ledger.add_plan(replace(plan, fields={**plan.fields, "campaign_identity_hash": "sha256:3"}))
-    for payload in results:
-        ledger.add_result(payload)
+    for result in results:
+        ledger.add_result(result)
     assert judge(ledger, plan, seconds=0, interruption=None).status != "READY"
 
 
 @settings(max_examples=100, deadline=None)
 @given(session=sessions())
 def test_a_plan_survives_the_way_from_a_worker(
-    session: tuple[Plan, list[dict[str, Any]], dict[str, str]],
+    session: tuple[Plan, list[Result], dict[str, str]],
 ) -> None:
     plan, _, _ = session
     assert Plan.from_json(plan.to_json()) == plan

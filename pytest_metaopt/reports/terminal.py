@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.text import enumeration, some, wrapped
-from ..results.readiness import NODE
+from ..results.node_lists import NODE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pytest
 
+    from ..results.artifact import EvaluatedCheck
     from ..results.node_lists import NodeVerdict
-    from ..session.preflight import Preflight, Verdict
+    from ..results.verdict import Verdict
 
 _COLOURS = {"READY": "green", "FAILED": "red", "INCOMPLETE": "yellow"}
 _MOST_LISTED = 100
@@ -25,9 +26,8 @@ _COUNTED = ("passed", "bootstrapped", "warnings", "failed")
 _SHOWN = {"warnings": "advisory"}
 
 
-def show_verdicts(reporter: pytest.TerminalReporter, preflight: Preflight) -> None:
+def show_verdicts(reporter: pytest.TerminalReporter, verdicts: Sequence[Verdict]) -> None:
     """Print the closing section: in full, as one line a campaign with ``-q``, not at all with ``-qq``."""
-    verdicts = preflight.verdicts
     if not verdicts:
         return
     if reporter.verbosity >= 0:
@@ -59,32 +59,32 @@ def _width(reporter: pytest.TerminalReporter) -> int:
 
 def counts(verdict: Verdict) -> str:
     """Return the counts of a verdict as a phrase: ``9 checks: 3 passed, 6 bootstrapped``."""
-    summary = verdict.readiness.artifact["checks_summary"]
+    summary = vars(verdict.readiness.artifact.checks_summary)
     told = [f"{summary[name]} {_SHOWN.get(name, name)}" for name in _COUNTED if summary[name]]
     total = summary["total"]
     return f"{total} check{'' if total == 1 else 's'}{': ' if told else ''}{', '.join(told)}"
 
 
-def _alike(checks: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def _alike(checks: Sequence[EvaluatedCheck]) -> list[list[EvaluatedCheck]]:
     """Return the checks of one subject that say the same together: a node that is down fails all of them."""
-    groups: dict[object, list[dict[str, Any]]] = {}
+    groups: dict[object, list[EvaluatedCheck]] = {}
     for check in checks:
-        groups.setdefault(_told(check) if check["subject"] else id(check), []).append(check)
+        groups.setdefault(_told(check) if check.subject else id(check), []).append(check)
     return list(groups.values())
 
 
-def _told(check: dict[str, Any]) -> tuple[str, str | None, str, str]:
-    return check["document"], check["subject"], check["message"], check["remediation"]
+def _told(check: EvaluatedCheck) -> tuple[str, str | None, str | None, str | None]:
+    return check.document, check.subject, check.message, check.remediation
 
 
-def _sorted_out(checks: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _sorted_out(checks: Sequence[EvaluatedCheck]) -> tuple[list[EvaluatedCheck], list[EvaluatedCheck]]:
     """Return what is to be done, and advice; what blocks too, in the same words, is no advice."""
-    blocking = {_told(check) for check in checks if check["outcome"] == "failed" and check["subject"]}
+    blocking = {_told(check) for check in checks if check.outcome == "failed" and check.subject}
     to_do, advice = [], []
     for check in checks:
-        if check["outcome"] == "failed" or (check["outcome"] == "warning" and _told(check) in blocking):
+        if check.outcome == "failed" or (check.outcome == "warning" and _told(check) in blocking):
             to_do.append(check)
-        elif check["outcome"] == "warning":
+        elif check.outcome == "warning":
             advice.append(check)
     return to_do, advice
 
@@ -121,7 +121,7 @@ class _Page:
     def show(self, verdict: Verdict) -> None:
         _headline(self.reporter, verdict)
         readiness = verdict.readiness
-        checks = readiness.artifact["checks"]
+        checks = readiness.artifact.checks
         self._roster(readiness.nodes)
         to_do, advice = _sorted_out(checks)
         self._findings("to do:", to_do)
@@ -136,7 +136,7 @@ class _Page:
             self.paragraph(f"turned off by the project: {', '.join(readiness.plan.turned_off)}", rest="  ")
         self._artifact(verdict)
 
-    def _findings(self, title: str, checks: list[dict[str, Any]]) -> None:
+    def _findings(self, title: str, checks: Sequence[EvaluatedCheck]) -> None:
         if not checks:
             return
         self.reporter.write_line("")
@@ -144,20 +144,20 @@ class _Page:
         groups = _alike(checks)
         for number, group in enumerate(groups[:_MOST_LISTED], start=1):
             check = group[0]
-            subject, message = check["subject"], check["message"] or ""
-            ids = some([other["id"] for other in group], _MOST_IDS)
+            subject, message = check.subject, check.message or ""
+            ids = some([other.id for other in group], _MOST_IDS)
             label = ids if not subject else f"{ids}-{subject}" if len(group) == 1 else f"{ids} of {subject}"
-            if subject and check["category"] == NODE:
+            if subject and check.category == NODE:
                 message = _without_name(message, subject)
             elif subject:
                 message = message.removeprefix(f"{subject}: ")
-            place = f" ({check['document']}:{check['line']})" if check["line"] else ""
+            place = f" ({check.document}:{check.line})" if check.line else ""
             first, *rest = message.splitlines() or [""]
             self.paragraph(f"{label}: {first}{place}", first=f"{number:>3}. ", rest="     ")
             for line in rest:
                 self.paragraph(line, first="     ", rest="     ")
-            if check["remediation"]:
-                self.paragraph(check["remediation"], first="     -> ", rest="        ")
+            if check.remediation:
+                self.paragraph(check.remediation, first="     -> ", rest="        ")
         if len(groups) > _MOST_LISTED:
             self.paragraph(f"and {len(groups) - _MOST_LISTED} more", first="     ")
 

@@ -18,7 +18,7 @@ from ..core.redaction import safe
 from ..core.text import enumeration, one_line
 from ..documents.campaign import Campaign
 from ..documents.sources.yaml import read_text
-from .readiness import SCHEMA_VERSION
+from .artifact import SCHEMA_VERSION
 
 Word = Literal["missing", "unreadable", "stale", "fresh READY", "fresh FAILED"]
 

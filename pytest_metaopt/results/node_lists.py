@@ -1,13 +1,17 @@
-"""The roster of a launch: how each node came out, for people and for a scheduler's node lists."""
+"""How each node of a launch came out, for people and for a scheduler's node lists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .readiness import NODE_LISTS
+from .result import Result
 
+NODE = "node"
+"""The group of checks of nodes, and what their subject is called."""
+NODE_LISTS = ("passing_nodes.txt", "failing_nodes.txt")
+"""Beside an artifact: one name a line, as ``--nodelist`` and ``--exclude`` of a scheduler expect it."""
 LOCAL = "local"
 """The name of this machine where no node is named."""
 
@@ -46,7 +50,7 @@ class Asked:
     node: str
     check: str
     blocking: bool
-    result: Mapping[str, Any] | None
+    result: Result | None
 
 
 def roster(asked: Iterable[Asked]) -> tuple[NodeVerdict, ...]:
@@ -60,13 +64,13 @@ def roster(asked: Iterable[Asked]) -> tuple[NodeVerdict, ...]:
 def _verdict(name: str, entries: Sequence[Asked]) -> NodeVerdict:
     evaluated = [(entry.check, entry.result) for entry in entries if entry.result is not None]
     findings = tuple(
-        (check, str(result["message"]))
+        (check, str(result.message))
         for outcome in ("failed", "warning")
         for check, result in evaluated
-        if result["outcome"] == outcome
+        if result.outcome == outcome
     )
     word: Word = "advisory" if findings else "passed"
-    if any(result["outcome"] == "failed" for _, result in evaluated):
+    if any(result.outcome == "failed" for _, result in evaluated):
         word = "failed"
     elif any(entry.result is None and entry.blocking for entry in entries):
         word = "unknown"

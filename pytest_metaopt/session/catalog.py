@@ -4,52 +4,62 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from ..core.check import DECLARED, Check
 from ..core.document import Document
+from ..core.settings import Settings
+from ..core.text import did_you_mean
+from ..documents.kinds import Kind, known_kinds
 
 
 class Catalog:
-    """Every check that is known: the built-in ones, and those of conftests and plugins."""
+    """Every check that is known: the built-in ones, and those of conftests and plugins.
 
-    def __init__(
-        self,
-        builtin_modules: Mapping[str, Iterable[str]],
-        plugins: Iterable[ModuleType],
-        *,
-        advisory: Iterable[str] = (),
-        blocking: Iterable[str] = (),
-        online: bool = False,
-        ini: Callable[[str], Any] | None = None,
-    ) -> None:
-        self._online = online
-        self._ini = ini
-        self._advisory = frozenset(advisory)
-        self._blocking = frozenset(blocking)
-        self._checks: list[Check] = []
-        for names in builtin_modules.values():
-            for name in names:
-                self._checks += checks_of_module(importlib.import_module(name), None)
+    :param needed: the kinds of document that the session has.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings, needed: Sequence[Kind]) -> None:
+        self._config = config
+        self._settings = settings
+        self._needed = needed
+
+    @cached_property
+    def _declared(self) -> Sequence[Check]:
+        # The checks of other kinds are imported only to be shown.
+        whole = self._config.option.metaopt_checks
+        kinds = list(known_kinds().values()) if whole else self._needed
+        return self._collected(kinds, online=whole or self._settings.online)
+
+    def _collected(self, kinds: Iterable[Kind], *, online: bool) -> Sequence[Check]:
+        names: list[str] = []
+        for kind in kinds:
+            names += kind.check_modules + (kind.online_check_modules if online else ())
+        found: list[Check] = []
+        for name in dict.fromkeys(names):
+            found += checks_of_module(importlib.import_module(name), None)
+        plugins = self._config.pluginmanager.get_plugins()
         for module, scope in with_scopes(plugins):
-            self._checks += checks_of_module(module, scope)
+            if not module.__name__.startswith("_pytest.") and module.__name__ not in names:
+                found += checks_of_module(module, scope)
+        return found
 
     def __iter__(self) -> Iterator[Check]:
         """Yield every check, with the severity that the settings give it."""
-        return (self._with_severity(declared) for declared in self._checks)
+        return (self._with_severity(declared) for declared in self._declared)
 
     def of_document(self, kind: str, document: Document) -> dict[str, Check]:
         """Return the checks that apply to a document of *kind*, by id, built-in ones first."""
         chosen: dict[str, Check] = {}
         for declared in self:
             in_scope = declared.scope is None or document.path.is_relative_to(declared.scope)
-            if declared.document == kind and in_scope and (self._online or not declared.online):
+            if declared.document == kind and in_scope and (self._settings.online or not declared.online):
                 chosen[declared.id] = declared
         return {
             check_id: declared
@@ -58,31 +68,62 @@ class Catalog:
         }
 
     def _is_set(self, declared: Check) -> bool:
-        if declared.setting is None or self._ini is None:
+        if declared.setting is None:
             return True
         try:
-            return bool(self._ini(declared.setting))
+            return bool(self._config.getini(declared.setting))
         except ValueError:
             raise pytest.UsageError(
                 f"check {declared.id} at {declared.source}: there is no ini key {declared.setting!r}"
             ) from None
 
-    def unknown_ids(self) -> list[tuple[str, str]]:
-        """Return a (setting, id) pair for each id that the settings name and no check has."""
-        known = {declared.id for declared in self._checks}
-        named = [("metaopt_advisory", name) for name in sorted(self._advisory - known)]
-        return named + [("metaopt_blocking", name) for name in sorted(self._blocking - known)]
+    def require_known_ids(self) -> None:
+        """Refuse settings that name a check that does not exist.
 
-    def ids(self) -> list[str]:
-        """Return the id of every check, each once, in the order of declaration."""
-        return list(dict.fromkeys(declared.id for declared in self._checks))
+        :raises pytest.UsageError: naming the setting, the id and the nearest one.
+        """
+        if not self._unknown_ids(self._declared):
+            return
+        every = self._collected(known_kinds().values(), online=True)
+        ids = list(dict.fromkeys(declared.id for declared in every))
+        problems = [
+            f"{setting}: there is no check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
+            for setting, name in self._unknown_ids(every)
+        ]
+        if problems:
+            raise pytest.UsageError(*problems)
+
+    def _unknown_ids(self, declared: Iterable[Check]) -> list[tuple[str, str]]:
+        """Return a (setting, id) pair for each id that the settings name and no check has."""
+        known = {one.id for one in declared}
+        named = [("metaopt_advisory", name) for name in sorted(self._settings.advisory - known)]
+        return named + [("metaopt_blocking", name) for name in sorted(self._settings.blocking - known)]
+
+    def undeclared(self) -> list[str]:
+        """Return a sentence for each kind of document, or part of one, that a check names in vain."""
+        kinds = known_kinds()
+        found = []
+        for declared in self._declared:
+            place = f"check {declared.id} at {declared.source}"
+            kind = kinds.get(declared.document)
+            if kind is None:
+                hint = did_you_mean(declared.document, kinds) or f"; known: {', '.join(kinds)}"
+                found.append(f"{place}: there is no document={declared.document!r}{hint}")
+            elif declared.each is not None and declared.each not in kind.subjects:
+                hint = did_you_mean(declared.each, kind.subjects)
+                found.append(f"{place}: a {kind.name} has no each={declared.each!r}{hint}")
+        return found
 
     def _with_severity(self, declared: Check) -> Check:
-        if declared.id in self._advisory:
+        if declared.id in self._settings.advisory:
             return replace(declared, severity="advisory")
-        if declared.id in self._blocking:
+        if declared.id in self._settings.blocking:
             return replace(declared, severity="blocking")
         return declared
+
+
+CATALOG = pytest.StashKey[Catalog]()
+"""Where a session keeps its catalog, for ``--metaopt-checks``."""
 
 
 def checks_of_module(module: ModuleType, scope: Path | None) -> Iterator[Check]:

@@ -9,8 +9,8 @@ import pytest
 from ..core.check import Check
 from ..core.text import wrapped
 from . import compat
+from .catalog import CATALOG
 from .items import shown
-from .preflight import KEY
 
 
 def show(config: pytest.Config) -> int:
@@ -18,11 +18,13 @@ def show(config: pytest.Config) -> int:
 
     def print_catalog(_session: pytest.Session) -> None:
         terminal = config.get_terminal_writer()
-        catalog = list(config.stash[KEY].catalog)
-        for (document, group), checks in groupby(catalog, key=lambda check: (check.document, check.group)):
+        catalog = config.stash[CATALOG]
+        for (document, group), members in groupby(
+            list(catalog), key=lambda check: (check.document, check.group)
+        ):
             terminal.line()
             terminal.sep("-", f"{document}: {group}")
-            for check in checks:
+            for check in members:
                 _show_check(check)
 
     def _show_check(check: Check) -> None:

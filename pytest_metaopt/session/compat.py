@@ -7,7 +7,7 @@ JUnit suite, to make a failure's text survive pytest-xdist, to run a session tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ __all__ = [
     "callspec",
     "failure_repr",
     "fill",
+    "fixtures_declared",
     "fixtures_of",
+    "missing_fixtures",
     "print_in_session",
     "run_unreported",
 ]
@@ -71,6 +73,20 @@ def callspec(param_id: str, marks: list[pytest.Mark]) -> Any:
 def fixtures_of(item: pytest.Function) -> Any:
     """Return what pytest found out of the fixtures of *item*, for others with the same function and marks."""
     return item._fixtureinfo
+
+
+def missing_fixtures(item: pytest.Function, names: Iterable[str]) -> list[str]:
+    """Return those of *names*, which the function of *item* takes, for which there is no fixture."""
+    seen = item._fixtureinfo.name2fixturedefs
+    return [name for name in names if name != "request" and not seen.get(name)]
+
+
+def fixtures_declared(session: pytest.Session) -> list[str]:
+    """Return the name of every fixture that is declared anywhere."""
+    manager = vars(session._fixturemanager)
+    # The first until pytest 9.1, the others since.
+    tables = ("_arg2fixturedefs", "_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")
+    return [name for table in tables for name in manager.get(table, ())]
 
 
 def fill(item: pytest.Function, name: str, value: object) -> None:

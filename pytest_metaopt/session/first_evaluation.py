@@ -1,69 +1,78 @@
-"""First looks: how each check with a bootstrap came out before any bootstrap of the session ran.
+"""First evaluations: how each check with a bootstrap came out before any bootstrap of the session ran.
 
 The campaign contract counts a check as bootstrapped where it did not hold at the first evaluation.
 One bootstrap mends several checks, so the first evaluation of all of them comes before the first
 bootstrap, whatever the order of the items and however many workers there are. The worker that comes first
-looks on behalf of all and leaves what it saw in a file that the others read.
+evaluates on behalf of all and leaves what it found in a file that the others read.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pytest
-
 from ..core.outcome import Failure
-from .items import CheckItem
+from .role import Role
+
+_STORE_NAME = "first-evaluations.json"
 
 
-class FirstLooks:
-    """What was seen at the first looks.
+class FirstEvaluations:
+    """How checks came out at their first evaluation, by their keys.
 
-    :param store: where the workers of a session share it; None: one process, nothing to share.
+    :param role: says where the workers of a session share it.
     """
 
-    def __init__(self, store: Path | None) -> None:
-        self._store = store
+    def __init__(self, role: Role) -> None:
+        self._role = role
         self._failures: dict[str, Failure] = {}
 
-    def failure(self, item: CheckItem) -> Failure | None:
-        """Return why *item* did not hold at its first look; None where it held, or was not looked at."""
-        return self._failures.get(item.key)
+    @property
+    def _store(self) -> Path | None:
+        return self._role.folder / _STORE_NAME if self._role.folder is not None else None
+
+    def failure(self, key: str) -> Failure | None:
+        """Return why a check did not hold at first; None where it held, or was not evaluated then."""
+        return self._failures.get(key)
 
     @property
-    def pending(self) -> frozenset[str]:
+    def failed(self) -> frozenset[str]:
         """The keys of the checks that did not hold."""
         return frozenset(self._failures)
 
     def load(self) -> bool:
-        """Read what another worker saw; return whether one has looked."""
+        """Read what another worker found; return whether one has evaluated."""
         if self._store is None or not self._store.exists():
             return False
         seen = json.loads(self._store.read_text(encoding="ascii"))
         self._failures = {
-            key: Failure(look["message"], look["remediation"], look["line"], look["column"])
-            for key, look in seen.items()
+            key: Failure(failure["message"], failure["remediation"], failure["line"], failure["column"])
+            for key, failure in seen.items()
         }
         return True
 
-    def take(self, items: Sequence[CheckItem]) -> None:
-        """Look at *items*, unless another worker has; to be called with the bootstrap lock held."""
+    def take(self, evaluations: Mapping[str, Callable[[], Failure | None]]) -> None:
+        """Evaluate, by their keys and in this order, unless another worker has.
+
+        To be called with the bootstrap lock held.
+        """
         if self.load():
             return
-        broken = self._left_looking()
-        for item, keep in _with_next([item for item in items if item.key not in broken]):
-            self._begin(item.key)
-            item.take_first_look(keep)
-            if item.looked and item.look is not None:
-                self._failures[item.key] = item.look
+        crashed = self._left_begun()
+        for key, evaluate in evaluations.items():
+            if key in crashed:
+                continue
+            self._begin(key)
+            failure = evaluate()
+            if failure is not None:
+                self._failures[key] = failure
         self._save()
 
     @property
     def _journal(self) -> Path | None:
-        """Where the one who looks writes down what at, for those who come after a crash."""
+        """Where the one who evaluates notes what it begins, for those who come after a crash."""
         return self._store.with_suffix(".journal") if self._store else None
 
     def _begin(self, key: str) -> None:
@@ -71,8 +80,8 @@ class FirstLooks:
             with self._journal.open("a", encoding="ascii") as journal:
                 journal.write(json.dumps([os.getpid(), key]) + "\n")
 
-    def _left_looking(self) -> frozenset[str]:
-        """Return the checks that crashed a worker at their first look; their turn in the run comes anyway."""
+    def _left_begun(self) -> frozenset[str]:
+        """Return the checks that crashed a worker at their first evaluation; they have their turn anyway."""
         if self._journal is None or not self._journal.exists():
             return frozenset()
         begun = [json.loads(line) for line in self._journal.read_text(encoding="ascii").splitlines()]
@@ -94,9 +103,3 @@ class FirstLooks:
         unfinished = self._store.with_suffix(f".{os.getpid()}")
         unfinished.write_text(json.dumps(seen), encoding="ascii")
         unfinished.replace(self._store)
-
-
-def _with_next(items: Sequence[CheckItem]) -> Iterator[tuple[CheckItem, CheckItem | pytest.Session]]:
-    """Yield each item with the one behind it, the last with the session, whose fixtures so stay set up."""
-    for index, item in enumerate(items):
-        yield item, items[index + 1] if index + 1 < len(items) else item.session

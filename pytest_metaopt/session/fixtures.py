@@ -1,24 +1,26 @@
-"""The fixtures that checks take: views of the document and of the project around it.
+"""The fixtures that checks take: the document, its part, and the project around it.
 
-They are registered only in a session that a document was named in. A view looks at the disk when it is
-asked, not when the fixture is set up, so that a second evaluation sees what a bootstrap changed.
+They are registered only in a session that a document was named in. Those for something on the disk look at
+it when they are asked, not when they are set up, so that a second evaluation sees what a bootstrap changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from ..core.document import Document
 from ..core.state_folder import GitIgnore, StateFolder
+from ..documents.kinds import Kind
 from .items import CheckItem, DocumentFile
-from .preflight import KEY
 
 
 @pytest.fixture
 def _metaopt_bootstrap(request: pytest.FixtureRequest) -> None:
-    """Run the check's bootstrap ahead of its own fixtures, where the first look said no."""
+    """Run the check's bootstrap ahead of its own fixtures, where the first evaluation failed."""
     item = request.node
     if isinstance(item, CheckItem):
         item.bootstrap_if_needed(request)
@@ -31,71 +33,10 @@ def _item(request: pytest.FixtureRequest) -> CheckItem:
     return item
 
 
-def _document(node: DocumentFile, kind: str | None) -> Document:
-    if node.view is not None and node.view[0].name == kind:
-        return node.view[1]
-    if node.kind.name != kind:
-        pytest.fail(f"the fixture {kind!r} is for checks of a {kind}; this is one of a {node.kind.name}")
-    assert node.document is not None  # noqa: S101 - checks are collected from a parsed document
-    return node.document
-
-
-def _subject(request: pytest.FixtureRequest) -> object:
-    item = _item(request)
-    if item.subject is None:
-        pytest.fail(f'the fixture {request.fixturename!r} is for checks with each="{request.fixturename}"')
-    return item.subject.value
-
-
 def _root(request: pytest.FixtureRequest) -> Path:
     # Not taken from the fixture project_root: a conftest may well have one of that name, for its own tests.
     item = _item(request)
-    return item.config.stash[KEY].roots[item.path]
-
-
-@pytest.fixture
-def campaign(request: pytest.FixtureRequest) -> Document:
-    """The campaign that is asked about: ``get("project.repo")``, ``line("project.repo")``, ``path``."""
-    return _document(_item(request).parent, request.fixturename)
-
-
-@pytest.fixture(scope="module")
-def manifest(request: pytest.FixtureRequest) -> Document:
-    """The training manifest that is asked about: ``jobs``, ``hosts``, ``eligible(job)``, ``line(...)``."""
-    node = request.node
-    if not isinstance(node, DocumentFile):
-        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
-    return _document(node, request.fixturename)
-
-
-@pytest.fixture(scope="module")
-def run_config(request: pytest.FixtureRequest) -> Document:
-    """The run config that is asked about: ``get("compute")``, ``line(...)``, ``model``, ``root_path``."""
-    node = request.node
-    if not isinstance(node, DocumentFile):
-        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
-    return _document(node, request.fixturename)
-
-
-@pytest.fixture(scope="module")
-def launch(request: pytest.FixtureRequest) -> Document:
-    """The launch spec that is asked about: ``nodes``, ``gpus``, ``storage``, ``launcher``, ``env``."""
-    node = request.node
-    if not isinstance(node, DocumentFile):
-        pytest.fail(f"the fixture {request.fixturename!r} of pytest-metaopt is for checks only")
-    return _document(node, request.fixturename)
-
-
-@pytest.fixture
-def node(request: pytest.FixtureRequest) -> object:
-    """The node that is asked about, in a check with ``each="node"``."""
-    return _subject(request)
-
-
-@pytest.fixture
-def job(request: pytest.FixtureRequest) -> object:
-    """The job that is asked about, in a check with ``each="job"``."""
-    return _subject(request)
+    return item.parts.documents.roots[item.path]
 
 
 @pytest.fixture
@@ -114,3 +55,48 @@ def state_folder(request: pytest.FixtureRequest) -> StateFolder:
 def gitignore(request: pytest.FixtureRequest) -> GitIgnore:
     """The project's ``.gitignore``: ``excludes_state_folder()``, ``problem()``."""
     return GitIgnore(_root(request))
+
+
+def of_kinds(kinds: Iterable[Kind]) -> ModuleType:
+    """Return a module with a fixture for the document of each kind, and for each kind of part."""
+    module = ModuleType(f"{__name__}_of_documents")
+    for kind in kinds:
+        _declare(module, kind.name, _document, kind.fixture_help or f"The {kind.title}.", scope="module")
+        for part in kind.subjects:
+            _declare(
+                module, part, _subject, f'The {part} of the {kind.title}, in a check with ``each="{part}"``.'
+            )
+    return module
+
+
+def _declare(
+    module: ModuleType,
+    name: str,
+    value: Callable[[pytest.FixtureRequest], object],
+    doc: str,
+    *,
+    scope: str = "function",
+) -> None:
+    def fixture(request: pytest.FixtureRequest) -> object:
+        return value(request)
+
+    fixture.__doc__ = doc
+    setattr(module, name, pytest.fixture(name=name, scope=scope)(fixture))  # type: ignore[call-overload]
+
+
+def _document(request: pytest.FixtureRequest) -> Document:
+    node, name = request.node, request.fixturename
+    if not isinstance(node, DocumentFile):
+        pytest.fail(f"the fixture {name!r} of pytest-metaopt is for checks only")
+    if node.view is not None and node.view.kind.name == name:
+        return node.view.document
+    if node.kind.name != name:
+        pytest.fail(f"the fixture {name!r} is for checks of a {name}; this is one of a {node.kind.name}")
+    return node.document
+
+
+def _subject(request: pytest.FixtureRequest) -> object:
+    item, name = _item(request), request.fixturename
+    if item.subject is None or item.check.each != name:
+        pytest.fail(f'the fixture {name!r} is for checks with each="{name}"')
+    return item.subject.value

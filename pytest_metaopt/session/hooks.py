@@ -1,24 +1,35 @@
-"""The hooks of a session that a document was named in; each hands on to the room that does the work."""
+"""The hooks of a session that a document was named in; each hands on to the module that does the work."""
 
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from ..core.settings import Settings
 from ..core.text import some
-from ..probes.pool import ASK
+from ..documents.kinds import known_kinds
+from ..probes.pool import ASK, Fact, Probe
 from ..reports import terminal
+from ..reports.writer import ReportError
+from ..results.ledger import Plan
 from . import compat, fixtures, reporting
+from .catalog import CATALOG, Catalog
+from .coordination import Coordination
+from .documents import Documents
+from .facts import Facts
+from .first_evaluation import FirstEvaluations
 from .folders import Recalling, Remembering
-from .items import CheckItem, DocumentFile, shown
-from .preflight import KEY, Preflight
+from .items import CheckItem, DocumentFile, Parts, shown
+from .reports import Reports
+from .role import Role
 from .settings import read_settings
+from .verdicts import Verdicts
 
 _MOST_IN_HEADER = 20
 _MOST_NAMED = 3
@@ -29,153 +40,213 @@ def start(config: pytest.Config) -> None:
 
     :raises pytest.UsageError: the command line or the ini file asks for what can't be done.
     """
-    preflight = Preflight(config, read_settings(config))
-    if preflight.settings.overrides and not any(kind.with_overrides for kind in preflight.kinds.values()):
+    settings = read_settings(config)
+    documents = Documents(settings)
+    if settings.overrides and not documents.takes_overrides:
         raise pytest.UsageError("--metaopt-override is for run configs; name one with --metaopt-run-config")
-    if not preflight.kinds and not config.option.metaopt_checks:
+    if not documents.kinds and not config.option.metaopt_checks:
         return
-    _require_assertions()
-    _require_separate_artifacts(preflight)
-    config.stash[KEY] = preflight
-    config.stash[ASK] = preflight.facts.ask
-    for plugin in (fixtures, *_fixture_modules(preflight)):
-        config.pluginmanager.register(plugin)
-    config.pluginmanager.register(Hooks(preflight), "metaopt-session")
-    if len(preflight.kinds) > 1:
-        remembering = Remembering()
-        config.pluginmanager.register(remembering)
-        config.pluginmanager.register(Recalling(remembering))
-
-
-def _fixture_modules(preflight: Preflight) -> list[ModuleType]:
-    names: list[str] = []
-    for kind in preflight.kinds_asked:
-        names += kind.bootstrap_modules + kind.probe_modules
-        names += kind.online_probe_modules if preflight.settings.online else ()
-    return [importlib.import_module(name) for name in dict.fromkeys(names)]
-
-
-def _require_assertions() -> None:
     if not __debug__:
         raise pytest.UsageError(
             "python -O removes assert statements, so every check would hold;"
             " run without -O and without PYTHONOPTIMIZE"
         )
+    hooks = Hooks(config, settings, documents)
+    config.stash[CATALOG] = hooks.catalog
+    config.stash[ASK] = hooks.fact
+    of_kinds = fixtures.of_kinds(known_kinds().values())
+    for plugin in (fixtures, of_kinds, *_fixture_modules(documents, online=settings.online)):
+        config.pluginmanager.register(plugin)
+    config.pluginmanager.register(hooks, "metaopt-session")
+    if len(documents.kinds) > 1:
+        remembering = Remembering()
+        config.pluginmanager.register(remembering)
+        config.pluginmanager.register(Recalling(remembering))
 
 
-def _require_separate_artifacts(preflight: Preflight) -> None:
-    writers: dict[str, Path] = {}
-    documents = {os.path.realpath(path) for path in preflight.kinds}
-    artifacts = dict(preflight.artifacts)
-    if preflight.common_artifact is not None:
-        artifacts[next(iter(preflight.kinds))] = preflight.common_artifact
-    for path, artifact in artifacts.items():
-        if os.path.realpath(artifact) in documents:
-            raise pytest.UsageError(
-                f"--metaopt-readiness: {shown(artifact, preflight.config)} is a document; name another file"
-            )
-        other = writers.setdefault(os.path.realpath(artifact), path)
-        if other != path:
-            raise pytest.UsageError(
-                f"{shown(other, preflight.config)} and {shown(path, preflight.config)} would both write"
-                f" {shown(artifact, preflight.config)}; run them one at a time, or with roots of their own"
-            )
+def _fixture_modules(documents: Documents, *, online: bool) -> list[ModuleType]:
+    names: list[str] = []
+    for kind in documents.needed_kinds:
+        names += kind.bootstrap_modules + kind.probe_modules
+        names += kind.online_probe_modules if online else ()
+    return [importlib.import_module(name) for name in dict.fromkeys(names)]
 
 
 class Hooks:
-    """pytest's hooks, as far as documents are concerned."""
+    """pytest's hooks, as far as documents are concerned, and the parts of the session that they share."""
 
-    def __init__(self, preflight: Preflight) -> None:
-        self.preflight = preflight
-        self.config = preflight.config
+    def __init__(self, config: pytest.Config, settings: Settings, documents: Documents) -> None:
+        self.config = config
+        self.settings = settings
+        self.documents = documents
+        self.role = Role(config)
+        self.catalog = Catalog(config, settings, documents.needed_kinds)
+        self.coordination = Coordination(self._notify)
+        self.facts = Facts(config, settings, documents, self.role)
+        self.first_evaluations = FirstEvaluations(self.role)
+        self.verdicts = Verdicts(documents, settings.readiness, self._shown)
+        self.verdicts.require_separate_artifacts()
+        self.reports = Reports(config)
+        self.parts = Parts(
+            documents=documents,
+            catalog=self.catalog,
+            first_evaluations=self.first_evaluations,
+            coordination=self.coordination,
+            plan=self._plan,
+            bootstraps=settings.bootstrap,
+        )
+        self._plans: dict[Path, Plan] = {}
+
+    def _shown(self, path: Path) -> str:
+        return shown(path, self.config)
+
+    def _plan(self, plan: Plan) -> None:
+        """Note a document's plan here, or in a worker until the next report can carry it."""
+        if self.role.coordinates:
+            self.verdicts.add_plan(plan)
+        else:
+            self._plans[Path(plan.path)] = plan
+
+    def _notify(self, sentence: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"metaopt: {sentence}")
+            # Into a pipe, it would otherwise come only when the waiting is over.
+            reporter.flush()
+
+    def fact(self, declared: Probe, request: pytest.FixtureRequest) -> object:
+        """Return the fact about the document whose checks are running; waits for it.
+
+        :raises CheckFailed: it could not be gathered.
+        """
+        if not isinstance(request.node, DocumentFile):
+            pytest.fail(f"{declared.name!r} is gathered for the checks of pytest-metaopt only")
+        return self.facts.about(declared, request.node.path)
+
+    def host(self) -> Fact | None:
+        """Return what this host has, in the process that reports it."""
+        return self.facts.host() if self.role.coordinates else None
 
     def pytest_report_header(self) -> list[str]:
         """Say which documents are looked at, and where the verdict will be."""
-        preflight = self.preflight
-        off = "" if preflight.settings.bootstrap else " (bootstraps off)"
+        off = "" if self.settings.bootstrap else " (bootstraps off)"
         lines = []
-        for path, kind in preflight.kinds.items():
-            artifact = preflight.artifacts.get(path, preflight.common_artifact)
-            place = f" -> {shown(artifact, self.config)}" if artifact is not None else ""
-            lines.append(f"metaopt: {shown(path, self.config)}{place}{off if kind.artifact else ''}")
+        for path, kind in self.documents.kinds.items():
+            artifact = self.verdicts.artifact_of(path)
+            place = f" -> {self._shown(artifact)}" if artifact is not None else ""
+            lines.append(f"metaopt: {self._shown(path)}{place}{off if kind.artifact else ''}")
         if len(lines) > _MOST_IN_HEADER:
             lines[_MOST_IN_HEADER:] = [f"metaopt: and {len(lines) - _MOST_IN_HEADER} more documents"]
-        lines += self._overrides_told()
-        host = preflight.host
+        lines += self._overrides()
+        host = self.facts.host()
         if host is not None:
             lines.append(f"metaopt: host {host.value or host.failure}")
         return lines
 
-    def _overrides_told(self) -> Iterator[str]:
+    def _overrides(self) -> Iterator[str]:
         """Yield what ``--metaopt-override`` changes, and where, unless that is everywhere."""
-        changed = self.preflight.changed()
-        whole = sum(kind.with_overrides is not None for kind in self.preflight.kinds.values())
-        for change, paths in changed.items():
-            where = some([shown(path, self.config) for path in paths], _MOST_NAMED)
-            yield f"metaopt: override {change}{f' (in {where})' if len(paths) < whole else ''}"
+        for change, paths in self.documents.overridden().items():
+            where = some([self._shown(path) for path in paths], _MOST_NAMED)
+            whole = len(paths) == self.documents.takes_overrides
+            yield f"metaopt: override {change}{'' if whole else f' (in {where})'}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Refuse settings that make no sense, and keep other sessions on the project out."""
-        if self.preflight.coordinates:
-            self.preflight.validate_ids()
-        self.preflight.begin()
+        if self.role.coordinates:
+            self.catalog.require_known_ids()
+            if self.role.evaluates and self.settings.bootstrap and self.documents.roots:
+                self.coordination.hold(self.documents.roots.values())
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> DocumentFile | None:
         """Collect a document that was named; a file that nobody named is left alone."""
-        kind = self.preflight.kinds.get(file_path)
-        if kind is None:
+        if file_path not in self.documents.kinds:
             return None
         # pytest gives all files that are named and lie outside the root folder one node id, the empty one.
         named: dict[str, Any] = {}
         if self.config.rootpath not in file_path.parents:
             named["nodeid"] = file_path.as_posix()
-        node: DocumentFile = DocumentFile.from_parent(
-            parent, path=file_path, preflight=self.preflight, kind=kind, **named
-        )
+        node: DocumentFile = DocumentFile.from_parent(parent, path=file_path, parts=self.parts, **named)
         return node
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
-        """End with 2, not 4, where an item of a malformed document was named."""
+        """End with 2 where a check is declared for what does not exist, or a document is malformed."""
+        undeclared = self.catalog.undeclared()
+        if undeclared:
+            raise session.Interrupted("; ".join(undeclared))
         try:
             return (yield)
         except pytest.UsageError:
-            if self.preflight.malformed:
+            # An item of a malformed document was named.
+            if self.verdicts.malformed:
                 raise session.Interrupted("a document could not be read") from None
             raise
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Take note of a document that could not be read, here or by a worker."""
+        """Note a document that could not be read, here or by a worker."""
         if report.failed:
-            self.preflight.record_collection_failure(report.nodeid)
+            self.verdicts.add_collection_failure(self.config.rootpath / report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Gather facts, and look first at everything that a bootstrap may change."""
-        self.preflight.prepare(session)
+        """Begin to gather facts, and evaluate first everything that a bootstrap may change."""
+        stopped = session.testsfailed and not self.config.option.continue_on_collection_errors
+        if self.role.evaluates and not (self.role.distributes or stopped):
+            items = [item for item in session.items if isinstance(item, CheckItem)]
+            self.facts.start(_fixtures_taken(items))
+            if self.settings.bootstrap:
+                self._evaluate_first([item for item in items if item.check.bootstrap])
+        if self.role.evaluates:
+            self.host()  # so that reports can tell it once the facts are closed
         return (yield)
+
+    def _evaluate_first(self, items: list[CheckItem]) -> None:
+        roots = {self.documents.roots[item.path] for item in items}
+        with self.coordination.evaluating_first(roots):
+            self.first_evaluations.take(_evaluations(items))
+        self._release_if_done()
+
+    def _release_if_done(self) -> None:
+        """Let other sessions in once no check of this one may still run a bootstrap."""
+        if not self.coordination.holds:
+            return
+        if self.role.distributes and not self.first_evaluations.load():
+            return
+        if self.first_evaluations.failed.issubset(self.verdicts.ledger.results):
+            self.coordination.release()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the outcome of a check on its report."""
-        if not isinstance(item, CheckItem) or item.looking:
+        if not isinstance(item, CheckItem) or item.evaluates_first:
             return (yield)
-        reporting.settle(item, call)
+        evaluated = item.outcome is not None
+        item.outcome = reporting.outcome_of_fixtures(item.check, call, evaluated=evaluated) or item.outcome
         report = yield
-        reporting.complete(item, report)
-        reporting.clean(item, report)
-        plan = self.preflight.plan_to_tell(item.path)
+        item.seconds += report.duration
+        place, outcome, result = item.parent.name_shown, item.outcome, item.result
+        if outcome is not None and result is not None:
+            reporting.complete(report, result, outcome, place)
+        reporting.clean(report, place, result.line if result is not None else None)
+        plan = self._plans.pop(item.path, None)
         if plan is not None:
-            report.metaopt_plan = plan  # type: ignore[attr-defined]
+            report.metaopt_plan = plan.to_json()  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take note of an outcome, in the process that sees them all."""
-        if self.preflight.coordinates:
-            self.preflight.record(report)
+        """Note an outcome, in the process that sees them all."""
+        if not self.role.coordinates:
+            return
+        plan = getattr(report, "metaopt_plan", None)
+        if plan is not None:
+            self.verdicts.add_plan(Plan.from_json(plan))
+        result = reporting.result_on(report)
+        if result is not None:
+            self.verdicts.add_result(result)
+            self._release_if_done()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
@@ -183,22 +254,27 @@ class Hooks:
         return reporting.status(report)
 
     def pytest_internalerror(self) -> None:
-        """Take note that the session has no end that a verdict could be based on."""
-        self.preflight.interruption = "the session ended in an internal error"
+        """Note that the session has no end that a verdict could be based on."""
+        self.verdicts.interruption = "the session ended in an internal error"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Write the artifacts before any other report, which may tell of them."""
-        self.preflight.conclude(int(session.exitstatus))
-        verdicts = self.preflight.verdicts
-        broken = self.preflight.interruption is not None or any(
+        """Write the artifacts before any other report, which may speak of them."""
+        self._conclude(int(session.exitstatus))
+        verdicts = self.verdicts.concluded
+        broken = self.verdicts.interruption is not None or any(
             verdict.note is not None or verdict.status == "FAILED" for verdict in verdicts
         )
+        try:
+            self.reports.write(verdicts)
+        except ReportError as error:
+            self._notify(f"ERROR: {error}")
+            broken = True
         if broken and session.exitstatus == pytest.ExitCode.OK:
             # An xfail mark, an artifact that could not be written, or an internal error of a pytest-xdist
             # worker must not look like success.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self.preflight.malformed and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
+        if self.verdicts.malformed and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             # pytest-xdist ends with 1 where pytest ends with 2.
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         written = [verdict for verdict in verdicts if verdict.path is not None]
@@ -207,39 +283,48 @@ class Hooks:
             compat.add_suite_property(self.config, name, verdict.status)
         return (yield)
 
+    def _conclude(self, exitstatus: int) -> None:
+        self.facts.close()
+        self.coordination.release()
+        if self.role.coordinates and self.role.evaluates:
+            for verdict in self.verdicts.conclude(exitstatus):
+                self.config.hook.pytest_metaopt_readiness(config=self.config, readiness=verdict.to_json())
+        self.role.remove_folder()
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Close with the verdict and what to do."""
-        terminal.show_verdicts(terminalreporter, self.preflight)
+        terminal.show_verdicts(terminalreporter, self.verdicts.concluded)
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing running and let other sessions on the project in, however this one ended."""
-        self.preflight.facts.close()
-        self.preflight.let_go()
+        self.facts.close()
+        self.coordination.release()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a new worker where first looks are shared (pytest-xdist)."""
-        self.preflight.share_with_worker(node.workerinput)
+        """Give a new worker the folder that the workers share (pytest-xdist)."""
+        self.role.share_with_worker(node.workerinput)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ARG002 - names are the hook's
-        """Take note of a worker that crashed and left something not looked at (pytest-xdist)."""
+        """Note a worker that crashed and left something not looked at (pytest-xdist)."""
         if error:
-            self.preflight.interruption = "a worker crashed"
+            self.verdicts.interruption = "a worker crashed"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_runtest_metadata(self, item: pytest.Item) -> dict[str, Any]:
         """Return what is known of a check, for its metadata (pytest-json-report)."""
-        return reporting.metadata(item) if isinstance(item, CheckItem) else {}
+        result = item.result if isinstance(item, CheckItem) else None
+        return {"metaopt": result.metadata()} if result is not None else {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
         """Add the readiness at top level, and leave no secret in what was captured (pytest-json-report)."""
         reporting.clean_captured(json_report)
-        host = self.preflight.host
+        host = self.facts.host()
         if host is not None:
             json_report["host"] = host.value.to_json() if host.value is not None else None
-        found = [verdict.to_json() for verdict in self.preflight.verdicts if verdict.path is not None]
+        found = [verdict.to_json() for verdict in self.verdicts.concluded if verdict.path is not None]
         if len(found) == 1:
             json_report["readiness"] = found[0]
         elif found:
@@ -249,3 +334,23 @@ class Hooks:
                 if any(entry["status"] == status for entry in found)
             )
             json_report["readiness"] = {"status": worst, "campaigns": found}
+
+
+def _fixtures_taken(items: list[CheckItem]) -> dict[Path, list[str]]:
+    """Return the fixtures that the checks of each document take; subjects of one check take the same."""
+    taken: dict[Path, list[str]] = {}
+    handled: set[tuple[Path, str]] = set()
+    for item in items:
+        if (item.path, item.check.id) not in handled:
+            handled.add((item.path, item.check.id))
+            taken.setdefault(item.path, []).extend(item.fixturenames)
+    return taken
+
+
+def _evaluations(items: list[CheckItem]) -> dict[str, Callable[[], Any]]:
+    """Return the first evaluation of each item, by its key.
+
+    Each keeps set up the fixtures that the next one uses too, the last one those of the session.
+    """
+    following: list[pytest.Item | pytest.Session] = [*items[1:], *(item.session for item in items[-1:])]
+    return {item.key: partial(item.evaluate_first, keep) for item, keep in zip(items, following, strict=True)}

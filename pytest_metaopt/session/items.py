@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 import pytest
 
@@ -17,15 +18,17 @@ from ..core.document import Document, DocumentError
 from ..core.finding import CheckFailed, NotApplicable
 from ..core.outcome import Failure, Outcome
 from ..core.redaction import safe
-from ..core.text import did_you_mean
+from ..core.text import did_you_mean, printable
 from ..documents.kinds import Kind, Subject
+from ..results.ledger import Plan, PlannedCheck
+from ..results.result import Result
 from . import compat
+from .catalog import Catalog
+from .coordination import Coordination
+from .documents import Documents
 from .evaluation import bootstrap, evaluate, failed
+from .first_evaluation import FirstEvaluations
 from .reporting import failure_text, summary_line
-
-if TYPE_CHECKING:
-    from .preflight import Preflight
-
 
 PASSED = Outcome("passed")
 
@@ -46,15 +49,32 @@ class QuestionSkipped(compat.Skipped):
     """The question of a check does not arise; pytest's own word for it."""
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the session that items work with.
+
+    :param plan: is called with the plan of each document, before anything is selected away.
+    :param bootstraps: whether bootstraps may run.
+    """
+
+    documents: Documents
+    catalog: Catalog
+    first_evaluations: FirstEvaluations
+    coordination: Coordination
+    plan: Callable[[Plan], None]
+    bootstraps: bool
+    fixtures: dict[object, Any] = field(default_factory=dict)
+    """What pytest found out of the fixtures of a check, which is the same for all its subjects."""
+
+
 class DocumentFile(pytest.Module):
     """A document as pytest's collector. It is a ``Module`` so that module-scoped fixtures work."""
 
-    def __init__(self, *, preflight: Preflight, kind: Kind, **keywords: Any) -> None:
+    def __init__(self, *, parts: Parts, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.preflight = preflight
-        self.kind = kind
-        self.document: Document | None = None
-        self.view = preflight.views.get(self.path)
+        self.parts = parts
+        self.kind = parts.documents.kinds[self.path]
+        self.view = parts.documents.views.get(self.path)
         self._subjects: dict[str, Sequence[Subject]] = {}
         # Some plugins ask the module of every item for its name.
         self._module = ModuleType(self.path.stem)
@@ -68,13 +88,52 @@ class DocumentFile(pytest.Module):
     def collect(self) -> Iterator[pytest.Item]:
         """Yield an item for each check of the document, and for each subject where there are many."""
         try:
-            self.document = self.preflight.document(self.path, self.kind)
+            document = self.document
         except DocumentError as error:
             raise self.CollectError(error.told(self.name_shown)) from None
-        checks = self.preflight.checks(self)
+        checks = self._checks(document)
+        known = tuple(checks)
+        self.ihook.pytest_metaopt_modify_checks(config=self.config, document=document, checks=checks)
         items = [item for check in checks.values() for item in self._items(check)]
-        self.preflight.plan(self, items)
+        self.parts.plan(self._plan(document, items, known))
         yield from items
+
+    @property
+    def document(self) -> Document:
+        """The parsed document.
+
+        :raises DocumentError: it can't be read.
+        """
+        return self.parts.documents.load(self.path)
+
+    def _checks(self, document: Document) -> dict[str, Check]:
+        """Return the checks of the document by id, those of the parts of its view included."""
+        checks = self.parts.catalog.of_document(self.kind.name, document)
+        if self.view is not None:
+            of_view = self.parts.catalog.of_document(self.view.kind.name, self.view.document)
+            checks |= {check.id: check for check in of_view.values() if check.each and check.id not in checks}
+        return checks
+
+    def _plan(self, document: Document, items: Sequence[CheckItem], known: Sequence[str]) -> Plan:
+        name = self.name_shown
+        kept = {item.check.id for item in items}
+        return Plan(
+            path=str(self.path),
+            shown=name,
+            checks=tuple(
+                PlannedCheck(
+                    item.key,
+                    item.check.id,
+                    item.check.severity,
+                    printable(item.subject.name) if item.subject else None,
+                    name,
+                    item.check.each,
+                )
+                for item in items
+            ),
+            fields=document.readiness_fields,
+            turned_off=tuple(check_id for check_id in known if check_id not in kept),
+        )
 
     @property
     def name_shown(self) -> str:
@@ -91,15 +150,14 @@ class DocumentFile(pytest.Module):
         if check.each is None:
             yield self._item(check, None, marks)
             return
-        kind, document = self._asked(check)
-        listing = kind.subjects.get(check.each)
-        if listing is None:
-            known = list(kind.subjects)
-            raise self.CollectError(
-                f"check {check.id} at {check.source}: a {kind.name} has no each={check.each!r}"
-                f"{did_you_mean(check.each, known)}"
-            )
         if check.each not in self._subjects:
+            kind, document = self._asked(check)
+            listing = kind.subjects.get(check.each)
+            if listing is None:
+                raise self.CollectError(
+                    f"check {check.id} at {check.source}: a {kind.name} has no each={check.each!r}"
+                    f"{did_you_mean(check.each, kind.subjects)}"
+                )
             self._subjects[check.each] = listing(document)
         for subject in self._subjects[check.each]:
             yield self._item(check, subject, marks)
@@ -111,9 +169,8 @@ class DocumentFile(pytest.Module):
 
     def _asked(self, check: Check) -> tuple[Kind, Document]:
         """Return what a check is asked of: the document, or what it is looked at as."""
-        if self.view is not None and check.document == self.view[0].name:
-            return self.view
-        assert self.document is not None  # noqa: S101 - items are made from a parsed document
+        if self.view is not None and check.document == self.view.kind.name:
+            return self.view.kind, self.view.document
         return self.kind, self.document
 
     def _item(self, check: Check, subject: Subject | None, marks: tuple[pytest.Mark, ...]) -> CheckItem:
@@ -122,7 +179,7 @@ class DocumentFile(pytest.Module):
         # each document of a folder, unless somebody marked this one.
         place = self if self.own_markers else self.parent
         asked = (place, check.function, check.bootstrap)
-        fixtures = self.preflight.fixtures.get(asked)
+        fixtures = self.parts.fixtures.get(asked)
         item: CheckItem = CheckItem.from_parent(
             self,
             name=f"{check.group}[{param_id}]",
@@ -134,10 +191,23 @@ class DocumentFile(pytest.Module):
             subject=subject,
         )
         if fixtures is None:
-            self.preflight.fixtures[asked] = compat.fixtures_of(item)
+            self._require_fixtures(item)
+            self.parts.fixtures[asked] = compat.fixtures_of(item)
         # A plugin may change these; each item has its own.
         item.fixturenames = [*item.fixturenames]
         return item
+
+    def _require_fixtures(self, item: CheckItem) -> None:
+        """Refuse a check that takes, or names as its bootstrap, a fixture that does not exist."""
+        check = item.check
+        names = [name for name in fixture_names(check.function) if name != check.each]
+        missing = compat.missing_fixtures(item, names)
+        declared = compat.fixtures_declared(self.session)
+        if check.bootstrap is not None and check.bootstrap not in declared:
+            missing.append(check.bootstrap)
+        for name in missing:
+            hint = did_you_mean(name, declared) or "; pytest --fixtures lists those that exist"
+            raise self.CollectError(f"check {check.id} at {check.source}: there is no fixture {name!r}{hint}")
 
 
 @cache
@@ -156,9 +226,8 @@ class CheckItem(pytest.Function):
     # There may be many thousands of them: what most never need is not kept by each.
     outcome: Outcome | None = None
     seconds = 0.0
-    looking = False
-    look: Failure | None = None
-    looked = False
+    evaluates_first = False
+    first: Failure | None = None
     _bootstrapped: tuple[str, ...] | None = None
     _bootstrap_error: str | None = None
     _unmet: CheckFailed | None = None
@@ -174,11 +243,39 @@ class CheckItem(pytest.Function):
         return f"{self.path}::{self.name}"
 
     @property
+    def parts(self) -> Parts:
+        """The parts of the session."""
+        return self.parent.parts
+
+    @property
+    def result(self) -> Result | None:
+        """How it came out; None before it is evaluated."""
+        outcome = self.outcome
+        if outcome is None:
+            return None
+        failure = outcome.failure
+        return Result(
+            key=self.key,
+            check_id=self.check.id,
+            group=self.check.group,
+            severity=self.check.severity,
+            subject=_masked(self.subject.name) if self.subject else None,
+            outcome=outcome.word,
+            message=failure.message if failure else outcome.reason,
+            remediation=failure.remediation if failure else _masked(self.check.remediation),
+            line=failure.line if failure else None,
+            column=failure.column if failure else None,
+            bootstrap=self.check.bootstrap,
+            changes=outcome.changes,
+            seconds=round(self.seconds, 6),
+            findings=failure.findings if failure else (),
+            properties=self.subject.properties if self.subject else {},
+        )
+
+    @property
     def document(self) -> Document:
         """The document that is asked about."""
-        document = self.parent.document
-        assert document is not None  # noqa: S101 - an item is made from a parsed document
-        return document
+        return self.parent.document
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Tell pytest that the item stands in the document, not in the check's source."""
@@ -210,37 +307,38 @@ class CheckItem(pytest.Function):
         self.outcome = Outcome("skipped", reason=reason)
         raise QuestionSkipped(reason) from None
 
-    def take_first_look(self, keep: pytest.Item | pytest.Session) -> None:
-        """Evaluate once, before any bootstrap of the session ran: ``looked`` and ``look`` tell the answer.
+    def evaluate_first(self, keep: pytest.Item | pytest.Session) -> Failure | None:
+        """Evaluate once, before any bootstrap of the session; return why it does not hold, if it does not.
 
         Fixtures that *keep* uses too stay set up.
         """
-        self.looking = True
-        self.looked = False
-        self.look = None
+        self.evaluates_first = True
+        self.first = None
         try:
             compat.run_unreported(self, keep)
         finally:
-            self.looking = False
+            self.evaluates_first = False
             self.outcome = None
+        return self.first
 
     def bootstrap_if_needed(self, request: pytest.FixtureRequest) -> None:
-        """Run the bootstrap, ahead of the check's own fixtures, where the first look said no."""
-        if not self.looking and self.parent.preflight.first_looks.failure(self) is not None:
+        """Run the bootstrap, ahead of the check's own fixtures, where the first evaluation failed."""
+        if not self.evaluates_first and self.parts.first_evaluations.failure(self.key) is not None:
             self._run_bootstrap(request)
         self._bootstrap_request = request
 
     def _run_bootstrap(self, request: pytest.FixtureRequest) -> None:
-        assert self.check.bootstrap is not None  # noqa: S101 - only such checks have a first look
-        with self.parent.preflight.bootstrap_lock(self.path):
+        assert self.check.bootstrap is not None  # noqa: S101 - only such checks are evaluated first
+        with self.parts.coordination.bootstrapping([self.parts.documents.roots[self.path]]):
             done = bootstrap(self.check.bootstrap, request.getfixturevalue)
         self._bootstrapped = done.changes
         self._bootstrap_error = done.error
 
     def runtest(self) -> None:
         """Evaluate; where that fails and a bootstrap may mend it, bootstrap and evaluate again."""
-        if self.looking:
-            self._first_evaluation()
+        if self.evaluates_first:
+            with contextlib.suppress(compat.Skipped, NotApplicable):
+                self.first = self._evaluate()
             return
         try:
             self.outcome = self._outcome()
@@ -262,19 +360,11 @@ class CheckItem(pytest.Function):
         _require_own_types(self.check, arguments)
         return evaluate(self.check, arguments)
 
-    def _first_evaluation(self) -> None:
-        try:
-            self.look = self._evaluate()
-        except (compat.Skipped, NotApplicable):
-            return
-        self.looked = True
-
     def _outcome(self) -> Outcome:
-        preflight = self.parent.preflight
-        first = preflight.first_looks.failure(self)
+        first = self.parts.first_evaluations.failure(self.key)
         again = self._evaluate()
-        if first is None and again is not None and self.check.bootstrap and preflight.settings.bootstrap:
-            # It held at the first look, or was not looked at, and does not hold now.
+        if first is None and again is not None and self.check.bootstrap and self.parts.bootstraps:
+            # It held at first, or was not evaluated then, and does not hold now.
             first = again
             self._run_bootstrap(self._bootstrap_request)
             again = self._evaluate()
@@ -299,6 +389,11 @@ class CheckItem(pytest.Function):
         if failure.crash or self.config.getoption("tbstyle", "auto") == "long":
             text += f"\n{failure.traceback()}\n(the check is declared at {self.check.source})"
         return compat.failure_repr(self.parent.name_shown, failure.line or 1, summary_line(failure), text)
+
+
+@lru_cache(maxsize=1024)
+def _masked(text: str) -> str:
+    return safe(text)
 
 
 def _require_own_types(check: Check, arguments: dict[str, Any]) -> None:

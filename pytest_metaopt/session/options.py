@@ -1,49 +1,29 @@
 """The command line and the ini file: what can be set.
 
-Imported in every pytest session, used or not, so it imports nothing: the typed settings are next door.
+Imported in every pytest session, used or not, so it imports only the table of kinds, which imports nothing.
 """
 
 from __future__ import annotations
 
+from copy import copy
+
+import pytest
+
+from ..documents.kinds import KINDS, Kind
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterable
+
+_OUTSIDE = pytest.StashKey[tuple[str, ...]]()
+"""The destinations of the options of kinds from other packages."""
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare the options and ini keys."""
     group = parser.getgroup("metaopt", "preflight of GPU training campaigns (pytest-metaopt)")
-    group.addoption(
-        "--metaopt-campaign",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="Run the checks of this campaign file (repeatable). With no other path on the command line"
-        " nothing else is collected.",
-    )
-    group.addoption(
-        "--metaopt-manifest",
-        action="append",
-        default=[],
-        metavar="PATH|auto",
-        help="Run the checks of this training manifest (repeatable). auto: the first that is there of"
-        " /etc/cis490/training_manifest.toml and training_manifest.toml in the project root.",
-    )
-    group.addoption(
-        "--metaopt-run-config",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="Run the checks of this run config, or of those that match a pattern such as 'runs/*.yaml'"
-        " (repeatable).",
-    )
-    group.addoption(
-        "--metaopt-launch",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="Run the checks of this launch spec: its nodes, GPUs, networks and disks (repeatable).",
-    )
+    for kind in KINDS.values():
+        _add_kind(group, kind)
     group.addoption(
         "--metaopt-override",
         action="append",
@@ -68,6 +48,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--metaopt-readiness",
         metavar="PATH",
         help="Write the readiness artifact here instead of .ml-metaopt/preflight-readiness.json.",
+    )
+    group.addoption(
+        "--metaopt-report",
+        action="append",
+        default=[],
+        metavar="FORMAT[=PATH]",
+        help="Write the findings in this format, to a file or else to the terminal (repeatable). Formats:"
+        " github (annotations of GitHub Actions), and those that other packages register.",
     )
     group.addoption(
         "--metaopt-timeout",
@@ -122,14 +110,53 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
+def add_outside_kinds(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """Declare the options of the kinds that other packages register, where *args* may have one.
+
+    To look for their entry points takes a while, so sessions without any of our options do not.
+
+    :raises pytest.UsageError: a kind can't be used.
+    """
+    if not any(str(arg).startswith("--metaopt-") or arg in {"-h", "--help"} for arg in args):
+        return
+    from ..documents.kinds import KindError, outside_kinds
+
+    try:
+        outside = list(outside_kinds().values())
+    except KindError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not outside:
+        return
+    group = parser.getgroup("metaopt")
+    for kind in outside:
+        _add_kind(group, kind)
+    config.stash[_OUTSIDE] = tuple(kind.destination for kind in outside)
+    config.known_args_namespace = parser.parse_known_args(args, namespace=copy(config.option))
+
+
+def _add_kind(group: pytest.OptionGroup, kind: Kind) -> None:
+    group.addoption(
+        kind.option,
+        action="append",
+        default=[],
+        dest=kind.destination,
+        metavar=kind.metavar,
+        help=kind.help,
+    )
+
+
+def document_named(config: pytest.Config, option: object) -> bool:
+    """Whether *option*, the parsed command line, names a document by option."""
+    outside = config.stash.get(_OUTSIDE, ())
+    names: Iterable[str] = (*(kind.destination for kind in KINDS.values()), *outside)
+    return any(getattr(option, name, ()) for name in names)
+
+
 def asked_for(config: pytest.Config) -> bool:
     """Tell, without importing anything, whether this session may have a document of ours."""
     option = config.option
     return bool(
-        option.metaopt_campaign
-        or option.metaopt_manifest
-        or option.metaopt_run_config
-        or option.metaopt_launch
+        document_named(config, option)
         or option.metaopt_override
         or option.metaopt_checks
         or any(file_part(arg).endswith((".yaml", ".yml", ".toml")) for arg in config.args)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,12 +11,12 @@ from ..core.finding import Finding
 from ..core.outcome import Failure, Outcome
 from ..core.redaction import redact, safe
 from ..core.text import one_line, wrapped
+from ..results.result import Result
 from . import compat
 from .compat import Skipped
 
-if TYPE_CHECKING:
-    from .items import CheckItem
-
+RESULT = "metaopt"
+"""The attribute of a test report that carries a result."""
 PROPERTIES = ("check_id", "group", "severity", "outcome", "remediation", "bootstrap")
 """The properties of a test case in JUnit."""
 
@@ -52,20 +51,24 @@ def summary_line(failure: Failure) -> str:
     return f"{message.rstrip('.')}. Fix: {one_line(failure.remediation)}"
 
 
-def settle(item: CheckItem, call: pytest.CallInfo[None]) -> None:
-    """Give *item* the outcome that its fixtures, not its evaluation, brought about."""
+def outcome_of_fixtures(check: Check, call: pytest.CallInfo[None], *, evaluated: bool) -> Outcome | None:
+    """Return the outcome that a check's fixtures, not its evaluation, brought about; None where none did.
+
+    :param evaluated: whether the evaluation has an outcome.
+    """
     excinfo = call.excinfo
     if excinfo is None:
-        return
+        return None
     if isinstance(excinfo.value, Skipped) or (call.when == "setup" and _is_xfail(excinfo.value)):
-        return
-    evaluated = call.when == "call" and item.outcome is not None
-    if evaluated or isinstance(excinfo.value, pytest.exit.Exception | KeyboardInterrupt):
-        return
+        return None
+    if (call.when == "call" and evaluated) or isinstance(
+        excinfo.value, pytest.exit.Exception | KeyboardInterrupt
+    ):
+        return None
     doing = {"setup": "set up", "call": "ask", "teardown": "clean up after"}[call.when]
     problem = one_line(safe(excinfo.exconly(tryshort=True)))
-    failure = Failure(f"could not {doing} the check: {problem}", safe(item.check.remediation), crash=True)
-    item.outcome = Outcome("warning" if item.check.severity == "advisory" else "failed", failure)
+    failure = Failure(f"could not {doing} the check: {problem}", safe(check.remediation), crash=True)
+    return Outcome("warning" if check.severity == "advisory" else "failed", failure)
 
 
 def _is_xfail(error: BaseException) -> bool:
@@ -73,26 +76,36 @@ def _is_xfail(error: BaseException) -> bool:
     return isinstance(error, pytest.xfail.Exception)
 
 
-def complete(item: CheckItem, report: pytest.TestReport) -> None:
-    """Put the outcome of *item* on *report*, for every reporter and for the process that counts."""
-    item.seconds += report.duration
-    outcome = item.outcome
-    if outcome is None:
-        return
+def complete(report: pytest.TestReport, result: Result, outcome: Outcome, shown: str) -> None:
+    """Put a result on *report*, for every reporter and for the process that counts.
+
+    :param shown: the document's path as people see it.
+    """
     if outcome.word == "warning" and report.outcome != "passed":
         report.outcome = "skipped"
         assert outcome.failure is not None  # noqa: S101 - a warning has a reason
         line = outcome.failure.line or 1
-        report.longrepr = (item.parent.name_shown, line, f"Skipped: {summary_line(outcome.failure)}")
+        report.longrepr = (shown, line, f"Skipped: {summary_line(outcome.failure)}")
     elif outcome.word == "skipped" and report.skipped:
-        report.longrepr = (item.parent.name_shown, 1, f"Skipped: {outcome.reason}")
-    report.user_properties = [*_other_properties(report, item), *_properties(item, outcome)]
+        report.longrepr = (shown, 1, f"Skipped: {outcome.reason}")
+    report.user_properties = [*_other_properties(report, result), *_properties(result)]
     if report.when != "teardown" or report.outcome != "passed":
-        report.metaopt = _payload(item, outcome)  # type: ignore[attr-defined]
+        # As plain values, which survive the way from a worker to its controller.
+        setattr(report, RESULT, result.to_json())
 
 
-def clean(item: CheckItem, report: pytest.TestReport) -> None:
-    """Cut secrets out of what pytest itself, or a check that broke, put on *report*."""
+def result_on(report: pytest.CollectReport | pytest.TestReport) -> Result | None:
+    """Return the result that *report*, maybe a worker's, carries and that counts."""
+    data = getattr(report, RESULT, None)
+    return Result.from_json(data) if data is not None and not is_rerun(report) else None
+
+
+def clean(report: pytest.TestReport, shown: str, line: int | None) -> None:
+    """Cut secrets out of what pytest itself, or a check that broke, put on *report*.
+
+    :param shown: the document's path as people see it.
+    :param line: the line of the document that the failure is about.
+    """
     if report.passed and not report.sections:
         return
     report.sections = [(title, redact(text)) for title, text in report.sections]
@@ -102,10 +115,9 @@ def clean(item: CheckItem, report: pytest.TestReport) -> None:
         report.longrepr = (path, number, redact(reason))
     elif told is not None and redact(str(told)) != str(told):
         text = redact(str(told))
-        line = item.outcome.failure.line if item.outcome and item.outcome.failure else None
         crash = getattr(told, "reprcrash", None)
         problem = one_line(redact(crash.message if crash else text))
-        report.longrepr = compat.failure_repr(item.parent.name_shown, line or 1, problem, text)
+        report.longrepr = compat.failure_repr(shown, line or 1, problem, text)
 
 
 def clean_captured(json_report: dict[str, Any]) -> None:
@@ -126,12 +138,12 @@ def _redacted(value: Any) -> Any:
 
 def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:
     """Return category, letter and word of a report, where ours differ from pytest's."""
-    payload = getattr(report, "metaopt", None)
-    if payload is None or report.failed or is_rerun(report) or hasattr(report, "wasxfail"):
+    data = getattr(report, RESULT, None)
+    if data is None or report.failed or is_rerun(report) or hasattr(report, "wasxfail"):
         return None
-    if payload["outcome"] == "bootstrapped" and report.when == "call":
+    if data["outcome"] == "bootstrapped" and report.when == "call":
         return "bootstrapped", "B", ("BOOTSTRAPPED", {"green": True})
-    if payload["outcome"] == "warning" and report.skipped:
+    if data["outcome"] == "warning" and report.skipped:
         return "advisory", "A", ("ADVISORY", {"yellow": True})
     return None
 
@@ -142,61 +154,20 @@ def is_rerun(report: pytest.CollectReport | pytest.TestReport) -> bool:
     return outcome == "rerun"
 
 
-def metadata(item: CheckItem) -> dict[str, Any]:
-    """Return what the JSON report holds of *item* under ``metadata``; empty before it is evaluated."""
-    outcome = item.outcome
-    if outcome is None:
-        return {}
-    payload = _payload(item, outcome)
-    del payload["key"]
-    return {"metaopt": payload}
+def _properties(result: Result) -> list[tuple[str, object]]:
+    values = (
+        result.check_id,
+        result.group,
+        result.severity,
+        result.outcome,
+        result.remediation,
+        result.bootstrap or "",
+    )
+    return [*zip(PROPERTIES, values, strict=True), *result.properties.items()]
 
 
-def _payload(item: CheckItem, outcome: Outcome) -> dict[str, Any]:
-    """Return the outcome as plain values, which survive the way from a worker to its controller."""
-    failure = outcome.failure
-    return {
-        "key": item.key,
-        "check_id": item.check.id,
-        "group": item.check.group,
-        "severity": item.check.severity,
-        "subject": _subject_name(item.subject.name) if item.subject else None,
-        "outcome": outcome.word,
-        "message": failure.message if failure else outcome.reason,
-        "remediation": failure.remediation if failure else _remediation(item.check),
-        "line": failure.line if failure else None,
-        "bootstrap": item.check.bootstrap,
-        "changes": list(outcome.changes),
-        "seconds": round(item.seconds, 6),
-        **(item.subject.properties if item.subject else {}),
-    }
-
-
-def _properties(item: CheckItem, outcome: Outcome) -> list[tuple[str, object]]:
-    remediation = outcome.failure.remediation if outcome.failure else _remediation(item.check)
-    own = _own_properties(item.check, outcome.word, remediation)
-    return [*own, *item.subject.properties.items()] if item.subject else list(own)
-
-
-@lru_cache(maxsize=1024)
-def _own_properties(check: Check, word: str, remediation: str) -> tuple[tuple[str, object], ...]:
-    """Return the properties that all subjects of a check share that came out the same."""
-    values = (check.id, check.group, check.severity, word, remediation, check.bootstrap or "")
-    return tuple(zip(PROPERTIES, values, strict=True))
-
-
-@lru_cache(maxsize=1024)
-def _subject_name(name: str) -> str:
-    return safe(name)
-
-
-@lru_cache(maxsize=1024)
-def _remediation(check: Check) -> str:
-    return safe(check.remediation)
-
-
-def _other_properties(report: pytest.TestReport, item: CheckItem) -> list[tuple[str, object]]:
+def _other_properties(report: pytest.TestReport, result: Result) -> list[tuple[str, object]]:
     if not report.user_properties:
         return []
-    ours = {*PROPERTIES, *item.subject.properties} if item.subject else PROPERTIES
+    ours = {*PROPERTIES, *result.properties}
     return [entry for entry in report.user_properties if entry[0] not in ours]
