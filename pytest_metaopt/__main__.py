@@ -169,14 +169,14 @@ def _verify(arguments: list[str]) -> int:
 
 def _schema(arguments: list[str]) -> int:
     """Print the JSON Schema of a kind of document."""
-    from .documents.kinds import KINDS
+    from .documents.kinds import known_kinds
 
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight schema",
         description="Print a JSON Schema (draft 2020-12) for editors and for check-jsonschema.",
     )
-    parser.add_argument("kind", choices=sorted(KINDS))
-    kind = KINDS[parser.parse_args(arguments).kind]
+    parser.add_argument("kind", choices=sorted(known_kinds()))
+    kind = known_kinds()[parser.parse_args(arguments).kind]
     print(json.dumps(kind.json_schema(), indent=2))
     return 0
 

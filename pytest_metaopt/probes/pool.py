@@ -21,7 +21,7 @@ import pytest
 
 from ..core.redaction import redact
 from ..core.text import did_you_mean, one_line, printable
-from ..documents.kinds import KINDS
+from ..documents.kinds import known_kinds
 from .command import Deadline, Runner
 
 _DECLARED = "__metaopt_probes__"
@@ -29,7 +29,6 @@ _FIXTURE = "_metaopt_fact_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_POOL = frozenset({"deadline", "run"})
 _OF_SESSION = frozenset({"settings", "code_root", "session_folder"})
-_PARAMETERS = frozenset({*KINDS, "project_root", *_OF_SESSION, *_FROM_POOL})
 
 _GRACE = 0.5
 """Seconds that a probe may take, past its deadline, to say itself that it did not meet it."""
@@ -134,10 +133,11 @@ def _validate(declared: Probe) -> None:
         refuse("a probe is a plain function that returns its fact; it has a thread of its own")
     if not isinstance(declared.name, str) or not _NAME.fullmatch(declared.name):
         refuse("the name is no identifier")
+    known = {*known_kinds(), "project_root", *_OF_SESSION, *_FROM_POOL}
     for parameter in declared.parameters:
-        if parameter not in _PARAMETERS:
-            hint = did_you_mean(parameter, _PARAMETERS)
-            refuse(f"it takes {parameter!r}; a probe takes {', '.join(sorted(_PARAMETERS))}{hint}")
+        if parameter not in known:
+            hint = did_you_mean(parameter, known)
+            refuse(f"it takes {parameter!r}; a probe takes {', '.join(sorted(known))}{hint}")
 
 
 def probes_of_module(module: ModuleType, scope: Path | None = None) -> Iterator[Probe]:

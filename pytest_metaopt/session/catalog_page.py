@@ -10,7 +10,7 @@ from ..core.check import Check
 from ..core.text import wrapped
 from . import compat
 from .catalog import CATALOG
-from .items import shown
+from .parts import shown
 
 
 def show(config: pytest.Config) -> int:

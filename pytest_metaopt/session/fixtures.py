@@ -15,7 +15,8 @@ import pytest
 from ..core.document import Document
 from ..core.state_folder import GitIgnore, StateFolder
 from ..documents.kinds import Kind
-from .items import CheckItem, DocumentFile
+from .document_file import DocumentFile
+from .items import CheckItem
 
 
 @pytest.fixture

@@ -21,11 +21,13 @@ from ..results.ledger import Plan
 from . import compat, fixtures, reporting
 from .catalog import CATALOG, Catalog
 from .coordination import Coordination
+from .document_file import DocumentFile
 from .documents import Documents
 from .facts import Facts
 from .first_evaluation import FirstEvaluations
 from .folders import Recalling, Remembering
-from .items import CheckItem, DocumentFile, Parts, shown
+from .items import CheckItem
+from .parts import Parts, shown
 from .reports import Reports
 from .role import Role
 from .settings import read_settings
@@ -227,7 +229,7 @@ class Hooks:
         item.outcome = reporting.outcome_of_fixtures(item.check, call, evaluated=evaluated) or item.outcome
         report = yield
         item.seconds += report.duration
-        place, outcome, result = item.parent.name_shown, item.outcome, item.result
+        place, outcome, result = item.name_shown, item.outcome, item.result
         if outcome is not None and result is not None:
             reporting.complete(report, result, outcome, place)
         reporting.clean(report, place, result.line if result is not None else None)
@@ -266,7 +268,7 @@ class Hooks:
             verdict.note is not None or verdict.status == "FAILED" for verdict in verdicts
         )
         try:
-            self.reports.write(verdicts)
+            self.reports.write_files(verdicts)
         except ReportError as error:
             self._notify(f"ERROR: {error}")
             broken = True
@@ -294,6 +296,7 @@ class Hooks:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Close with the verdict and what to do."""
         terminal.show_verdicts(terminalreporter, self.verdicts.concluded)
+        self.reports.show(terminalreporter, self.verdicts.concluded)
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing running and let other sessions on the project in, however this one ended."""

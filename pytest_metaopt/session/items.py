@@ -1,33 +1,27 @@
-"""A document becomes test items: one for each check and subject."""
+"""A check of a subject as a test item: set up, evaluated, bootstrapped and evaluated again."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache
-from types import ModuleType
-from typing import Any, NoReturn, get_type_hints
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, NoReturn, get_type_hints
 
 import pytest
 
-from ..core.check import Check, Severity
-from ..core.document import Document, DocumentError
+from ..core.check import Check
+from ..core.document import Document
 from ..core.finding import CheckFailed, NotApplicable
 from ..core.outcome import Failure, Outcome
 from ..core.redaction import safe
-from ..core.text import did_you_mean, printable
-from ..documents.kinds import Kind, Subject
-from ..results.ledger import Plan, PlannedCheck
+from ..documents.kinds import Subject
 from ..results.result import Result
 from . import compat
-from .catalog import Catalog
-from .coordination import Coordination
-from .documents import Documents
 from .evaluation import bootstrap, evaluate, failed
-from .first_evaluation import FirstEvaluations
+from .parts import Parts, shown
 from .reporting import failure_text, summary_line
 
 PASSED = Outcome("passed")
@@ -49,179 +43,18 @@ class QuestionSkipped(compat.Skipped):
     """The question of a check does not arise; pytest's own word for it."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The parts of the session that items work with.
+class Asked(NamedTuple):
+    """What a check is asked of: a document, or what it is looked at as.
 
-    :param plan: is called with the plan of each document, before anything is selected away.
-    :param bootstraps: whether bootstraps may run.
+    :param name: the name of its kind.
     """
 
-    documents: Documents
-    catalog: Catalog
-    first_evaluations: FirstEvaluations
-    coordination: Coordination
-    plan: Callable[[Plan], None]
-    bootstraps: bool
-    fixtures: dict[object, Any] = field(default_factory=dict)
-    """What pytest found out of the fixtures of a check, which is the same for all its subjects."""
-
-
-class DocumentFile(pytest.Module):
-    """A document as pytest's collector. It is a ``Module`` so that module-scoped fixtures work."""
-
-    def __init__(self, *, parts: Parts, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.parts = parts
-        self.kind = parts.documents.kinds[self.path]
-        self.view = parts.documents.views.get(self.path)
-        self._subjects: dict[str, Sequence[Subject]] = {}
-        # Some plugins ask the module of every item for its name.
-        self._module = ModuleType(self.path.stem)
-        self._module.__file__ = str(self.path)
-
-    @property  # type: ignore[misc]
-    def obj(self) -> ModuleType:
-        """Stand in for the Python module that a document has not."""
-        return self._module
-
-    def collect(self) -> Iterator[pytest.Item]:
-        """Yield an item for each check of the document, and for each subject where there are many."""
-        try:
-            document = self.document
-        except DocumentError as error:
-            raise self.CollectError(error.told(self.name_shown)) from None
-        checks = self._checks(document)
-        known = tuple(checks)
-        self.ihook.pytest_metaopt_modify_checks(config=self.config, document=document, checks=checks)
-        items = [item for check in checks.values() for item in self._items(check)]
-        self.parts.plan(self._plan(document, items, known))
-        yield from items
-
-    @property
-    def document(self) -> Document:
-        """The parsed document.
-
-        :raises DocumentError: it can't be read.
-        """
-        return self.parts.documents.load(self.path)
-
-    def _checks(self, document: Document) -> dict[str, Check]:
-        """Return the checks of the document by id, those of the parts of its view included."""
-        checks = self.parts.catalog.of_document(self.kind.name, document)
-        if self.view is not None:
-            of_view = self.parts.catalog.of_document(self.view.kind.name, self.view.document)
-            checks |= {check.id: check for check in of_view.values() if check.each and check.id not in checks}
-        return checks
-
-    def _plan(self, document: Document, items: Sequence[CheckItem], known: Sequence[str]) -> Plan:
-        name = self.name_shown
-        kept = {item.check.id for item in items}
-        return Plan(
-            path=str(self.path),
-            shown=name,
-            checks=tuple(
-                PlannedCheck(
-                    item.key,
-                    item.check.id,
-                    item.check.severity,
-                    printable(item.subject.name) if item.subject else None,
-                    name,
-                    item.check.each,
-                )
-                for item in items
-            ),
-            fields=document.readiness_fields,
-            turned_off=tuple(check_id for check_id in known if check_id not in kept),
-        )
-
-    @property
-    def name_shown(self) -> str:
-        """The file's path as people see it: relative to where they are, if it is below."""
-        return shown(self.path, self.config)
-
-    def _items(self, check: Check) -> Iterator[CheckItem]:
-        if any(mark.name == "parametrize" for mark in getattr(check.function, "pytestmark", ())):
-            raise self.CollectError(
-                f"check {check.id} at {check.source} is parametrized; a check is asked once a subject:"
-                " use each=..., or declare several checks"
-            )
-        marks = _marks(check.severity, check.bootstrap is not None)
-        if check.each is None:
-            yield self._item(check, None, marks)
-            return
-        if check.each not in self._subjects:
-            kind, document = self._asked(check)
-            listing = kind.subjects.get(check.each)
-            if listing is None:
-                raise self.CollectError(
-                    f"check {check.id} at {check.source}: a {kind.name} has no each={check.each!r}"
-                    f"{did_you_mean(check.each, kind.subjects)}"
-                )
-            self._subjects[check.each] = listing(document)
-        for subject in self._subjects[check.each]:
-            yield self._item(check, subject, marks)
-
-    def asked_document(self, check: Check) -> tuple[str, Document]:
-        """Return what a check is asked of, and the name of its kind."""
-        kind, document = self._asked(check)
-        return kind.name, document
-
-    def _asked(self, check: Check) -> tuple[Kind, Document]:
-        """Return what a check is asked of: the document, or what it is looked at as."""
-        if self.view is not None and check.document == self.view.kind.name:
-            return self.view.kind, self.view.document
-        return self.kind, self.document
-
-    def _item(self, check: Check, subject: Subject | None, marks: tuple[pytest.Mark, ...]) -> CheckItem:
-        param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
-        # Looking up the fixtures takes longer than all the rest, and is the same for each subject, and for
-        # each document of a folder, unless somebody marked this one.
-        place = self if self.own_markers else self.parent
-        asked = (place, check.function, check.bootstrap)
-        fixtures = self.parts.fixtures.get(asked)
-        item: CheckItem = CheckItem.from_parent(
-            self,
-            name=f"{check.group}[{param_id}]",
-            originalname=check.group,
-            callspec=compat.callspec(param_id, [*marks]),
-            callobj=check.function,
-            fixtureinfo=fixtures,
-            check=check,
-            subject=subject,
-        )
-        if fixtures is None:
-            self._require_fixtures(item)
-            self.parts.fixtures[asked] = compat.fixtures_of(item)
-        # A plugin may change these; each item has its own.
-        item.fixturenames = [*item.fixturenames]
-        return item
-
-    def _require_fixtures(self, item: CheckItem) -> None:
-        """Refuse a check that takes, or names as its bootstrap, a fixture that does not exist."""
-        check = item.check
-        names = [name for name in fixture_names(check.function) if name != check.each]
-        missing = compat.missing_fixtures(item, names)
-        declared = compat.fixtures_declared(self.session)
-        if check.bootstrap is not None and check.bootstrap not in declared:
-            missing.append(check.bootstrap)
-        for name in missing:
-            hint = did_you_mean(name, declared) or "; pytest --fixtures lists those that exist"
-            raise self.CollectError(f"check {check.id} at {check.source}: there is no fixture {name!r}{hint}")
-
-
-@cache
-def _marks(severity: Severity, bootstraps: bool) -> tuple[pytest.Mark, ...]:
-    marks = [pytest.mark.metaopt, getattr(pytest.mark, severity)]
-    if bootstraps:
-        marks.append(pytest.mark.usefixtures("_metaopt_bootstrap"))
-    return tuple(decorator.mark for decorator in marks)
+    name: str
+    document: Document
 
 
 class CheckItem(pytest.Function):
     """A check asked of a subject, as pytest's test function."""
-
-    parent: DocumentFile
 
     # There may be many thousands of them: what most never need is not kept by each.
     outcome: Outcome | None = None
@@ -232,20 +65,19 @@ class CheckItem(pytest.Function):
     _bootstrap_error: str | None = None
     _unmet: CheckFailed | None = None
 
-    def __init__(self, *, check: Check, subject: Subject | None, **keywords: Any) -> None:
+    def __init__(
+        self, *, parts: Parts, check: Check, subject: Subject | None, asked: Asked, **keywords: Any
+    ) -> None:
         super().__init__(**keywords)
+        self.parts = parts
         self.check = check
         self.subject = subject
+        self.asked = asked
 
     @cached_property
     def key(self) -> str:
         """What results are known by: node ids of files outside the root folder may be the same."""
         return f"{self.path}::{self.name}"
-
-    @property
-    def parts(self) -> Parts:
-        """The parts of the session."""
-        return self.parent.parts
 
     @property
     def result(self) -> Result | None:
@@ -273,9 +105,9 @@ class CheckItem(pytest.Function):
         )
 
     @property
-    def document(self) -> Document:
-        """The document that is asked about."""
-        return self.parent.document
+    def name_shown(self) -> str:
+        """The document's path as people see it."""
+        return shown(self.path, self.config)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Tell pytest that the item stands in the document, not in the check's source."""
@@ -293,7 +125,7 @@ class CheckItem(pytest.Function):
         if self.subject is not None and self.check.each is not None:
             self.funcargs[self.check.each] = self.subject.value
         if not self.config.option.setupshow:
-            compat.fill(self, *self.parent.asked_document(self.check))
+            compat.fill(self, self.asked.name, self.asked.document)
         try:
             super().setup()
         except CheckFailed as error:
@@ -385,10 +217,10 @@ class CheckItem(pytest.Function):
         if not isinstance(excinfo.value, CheckFailure):
             return super().repr_failure(excinfo, *args, **kwargs)
         failure = excinfo.value.failure
-        text = failure_text(self.parent.name_shown, self.check.id, failure)
+        text = failure_text(self.name_shown, self.check.id, failure)
         if failure.crash or self.config.getoption("tbstyle", "auto") == "long":
             text += f"\n{failure.traceback()}\n(the check is declared at {self.check.source})"
-        return compat.failure_repr(self.parent.name_shown, failure.line or 1, summary_line(failure), text)
+        return compat.failure_repr(self.name_shown, failure.line or 1, summary_line(failure), text)
 
 
 @lru_cache(maxsize=1024)
@@ -426,10 +258,3 @@ def fixture_names(function: Callable[..., object]) -> tuple[str, ...]:
         for name, parameter in parameters.items()
         if parameter.default is parameter.empty and parameter.kind not in variadic
     )
-
-
-def shown(path: os.PathLike[str] | str, config: pytest.Config) -> str:
-    """Return *path* as people see it: relative to the invocation folder where it is below that."""
-    text = os.fspath(path)
-    relative = os.path.relpath(text, config.invocation_params.dir)
-    return text if relative.startswith("..") else relative

@@ -19,7 +19,6 @@ class Reports:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
         self._writers: list[tuple[ReportWriter, Path | None]] = []
         for value in config.option.metaopt_report:
             name, equals, path = value.partition("=")
@@ -29,20 +28,20 @@ class Reports:
             except ReportError as error:
                 raise pytest.UsageError(f"--metaopt-report: {error}") from None
 
-    def write(self, verdicts: Sequence[Verdict]) -> None:
-        """Write every report.
+    def write_files(self, verdicts: Sequence[Verdict]) -> None:
+        """Write the reports that have a file.
 
         :raises ReportError: a file can't be written.
         """
         for report, path in self._writers if verdicts else ():
-            text = report.text(verdicts)
+            if path is not None:
+                try:
+                    path.write_text(report.text(verdicts), encoding="utf-8")
+                except OSError as error:
+                    raise ReportError(f"{path} can't be written: {error.strerror or error}") from None
+
+    def show(self, reporter: pytest.TerminalReporter, verdicts: Sequence[Verdict]) -> None:
+        """Write the others to the terminal."""
+        for report, path in self._writers if verdicts else ():
             if path is None:
-                reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-                if reporter is not None:
-                    reporter.ensure_newline()
-                    reporter.write(text)
-                continue
-            try:
-                path.write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise ReportError(f"{path} can't be written: {error.strerror or error}") from None
+                reporter.write(report.text(verdicts))
