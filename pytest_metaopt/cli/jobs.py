@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ..core.document import dotted
 from ..core.text import enumeration
-from ..documents.manifest import Job, Manifest
-from ..probes.local.host import Capability
+from ..documents.manifest import Job, Manifest, load_manifest
+from ..probes.local.host import Capability, ask_host
 
 HEADINGS = ("job", "id", "model", "needs", "eligible hosts", "fits here")
 
@@ -101,3 +104,23 @@ def _lines(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
             for lines, width in zip(wrapped, widths, strict=True)
         ]
         yield (" " * _GAP).join(parts).rstrip()
+
+
+def run(arguments: list[str]) -> int:
+    """Print the jobs of a training manifest, and where each may run."""
+    parser = argparse.ArgumentParser(
+        prog="metaopt-preflight jobs",
+        description="Run no check; list the jobs of a training manifest: id, needs, hosts that may run it.",
+        epilog="Exit status: 0; 2 where the manifest can't be read.",
+    )
+    parser.add_argument("manifest", metavar="FILE", help="the training manifest (TOML)")
+    path = Path(parser.parse_args(arguments).manifest).absolute()
+    manifest = load_manifest(path)
+    host = ask_host(path.parent)
+    for line in table(manifest, host.value, shutil.get_terminal_size().columns):
+        print(line)
+    print(f"\nthis host: {host.value or host.failure}")
+    wrong = sum(bool(job.problems) for job in manifest.jobs)
+    if wrong or not manifest.jobs:
+        print(f"{wrong} of {len(manifest.jobs)} jobs are wrong; ask pytest --metaopt-manifest FILE what is")
+    return 0

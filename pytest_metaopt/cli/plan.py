@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..core.document import dotted, thawed
+from ..core.document import DocumentError, dotted, thawed
 from ..core.redaction import safe
 from ..core.text import one_line, some, wrapped
-from ..documents.run_config import ACCELERATORS, RunConfig
+from ..documents.run_config import (
+    ACCELERATORS,
+    Override,
+    RunConfig,
+    load_run_config,
+    parse_override,
+    with_overrides,
+)
+from .exit_status import FAILED
 
 _MOST_NAMED = 8
 
@@ -108,3 +120,39 @@ def page(config: RunConfig, width: int) -> Iterator[str]:
     yield f"retries:    {model.max_retries}"
     for change in config.changes:
         yield f"override:   {change}"
+
+
+def run(arguments: list[str]) -> int:
+    """Print what would be launched of a run config."""
+
+    def override(text: str) -> Override:
+        try:
+            return parse_override(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser = argparse.ArgumentParser(
+        prog="metaopt-preflight plan",
+        description="Launch nothing; print the files of a launch, their sizes, nodes, timeout, retries.",
+        epilog="Exit status: 0; 1 where something is wrong with the run config; 2 where it can't be read.",
+    )
+    parser.add_argument("run_config", metavar="FILE", help="the run config (YAML)")
+    parser.add_argument(
+        "--override",
+        metavar="KEY=VALUE",
+        type=override,
+        action="append",
+        default=[],
+        help="plan as if it had this value, such as compute.num_accelerators=2 (repeatable)",
+    )
+    given = parser.parse_args(arguments)
+    config = load_run_config(Path(given.run_config).absolute())
+    config = with_overrides(config, given.override) if given.override else config
+    if config.problems:
+        for problem in config.problems:
+            told = DocumentError(given.run_config, problem.message, position=config.position(problem.keys))
+            sys.stderr.write(f"ERROR: {told}\n")
+        return FAILED
+    for line in page(config, shutil.get_terminal_size().columns):
+        print(line)
+    return 0
