@@ -209,7 +209,9 @@ def _plan(arguments: list[str]) -> int:
     """Print what would be launched of a run config."""
     from .cli import plan as launch_plan
     from .core.document import DocumentError
-    from .documents.run_config import Override, load_run_config, parse_override, with_overrides
+    from .core.override import Override
+    from .documents.overrides import parse_override, with_overrides
+    from .documents.run_config import load_run_config
 
     def override(text: str) -> Override:
         try:

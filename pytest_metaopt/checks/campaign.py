@@ -12,7 +12,7 @@ from ..core.text import described, did_you_mean
 from ..documents.campaign import COMPANIONS, KNOWN_KEYS, NAMES, SECTIONS, Campaign
 from ..documents.kinds import COMPANIONS as KINDS
 from ..documents.shapes import LONGEST_NAME
-from ..documents.sources.yaml import file_problem
+from ..documents.sources.text import file_problem
 from ..launch import accelerator
 from .problems import MOST_TOLD, fail_with, finding, tell
 

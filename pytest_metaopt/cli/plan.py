@@ -12,7 +12,8 @@ import yaml
 from ..core.document import dotted, thawed
 from ..core.redaction import safe
 from ..core.text import one_line, some, wrapped
-from ..documents.run_config import ACCELERATORS, RunConfig
+from ..documents.run_config import RunConfig
+from ..documents.run_config_model import ACCELERATORS
 
 _MOST_NAMED = 8
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.document import Document
 
 if TYPE_CHECKING:
+    from ..core.override import Override
     from .launch import Launch
     from .manifest import Manifest
-    from .run_config import Override
 
 _HEAD_CHARACTERS = 64 * 1024
 
@@ -161,7 +161,7 @@ KINDS: Mapping[str, Kind] = {
             check_modules=("pytest_metaopt.checks.run_config",),
             json_schema=_in("run_config", "json_schema"),
             companion="run_config",
-            with_overrides=_in("run_config", "with_overrides"),
+            with_overrides=_in("overrides", "with_overrides"),
             probe_modules=("pytest_metaopt.probes.local.snapshot",),
         ),
         Kind(

@@ -61,7 +61,7 @@ def _companions(path: Path) -> dict[Path, str]:
 
 def refused_documents(config: pytest.Config) -> int | None:
     """Say which documents named by option are no files; return exit status 2, or None if all are."""
-    from ..documents.sources.yaml import file_problem
+    from ..documents.sources.text import file_problem
 
     refused = False
     base = config.invocation_params.dir

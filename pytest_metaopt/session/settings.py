@@ -16,7 +16,7 @@ from ..core.settings import DEFAULT_CONNECTIONS, DEFAULT_TIMEOUT, Settings
 from .options import file_part
 
 if TYPE_CHECKING:
-    from ..documents.run_config import Override
+    from ..core.override import Override
 
 _LONGEST_TIMEOUT = 3600
 _MOST_CONNECTIONS = 1024
@@ -97,7 +97,7 @@ def is_pattern(path: Path) -> bool:
 def _overrides(values: list[str]) -> tuple[Override, ...]:
     if not values:
         return ()
-    from ..documents.run_config import parse_override
+    from ..documents.overrides import parse_override
 
     try:
         return tuple(parse_override(value) for value in values)

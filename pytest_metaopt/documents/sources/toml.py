@@ -17,7 +17,7 @@ from typing import Any
 
 from ...core.document import DocumentError, KeyPath, Position, frozen
 from ...core.text import printable
-from .yaml import MAX_DEPTH, read_text
+from .text import MAX_DEPTH, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
