@@ -9,7 +9,8 @@ from .. import check, fail, not_applicable
 from ..core.document import dotted
 from ..core.problem import Problem
 from ..core.text import enumeration
-from ..documents.manifest import Host, Job, Manifest
+from ..documents.job import Host, Job
+from ..documents.manifest import Manifest
 from ..probes.local.host import Capability
 from ..probes.local.training_code import Models, Trainer
 from .problems import fail_with

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from ..core.document import dotted
 from ..core.text import enumeration
-from ..documents.manifest import Job, Manifest
+from ..documents.job import Job
+from ..documents.manifest import Manifest
 from ..probes.local.host import Capability
 
 HEADINGS = ("job", "id", "model", "needs", "eligible hosts", "fits here")

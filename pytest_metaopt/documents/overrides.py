@@ -11,9 +11,9 @@ from ..core.document import Document, DocumentError, KeyPath, dotted, frozen, th
 from ..core.override import Override
 from ..core.redaction import names_secret, safe
 from ..core.text import described, enumeration, one_line, shortened
-from .block import Block, block_of, near
 from .run_config import RunConfig
 from .run_config_model import RunConfigModel
+from .schema import Block, block_of, near
 
 _SHOWN_CHARACTERS = 60
 _SECRET_BLOCKS = frozenset({"env_variables", "secrets", "idempotency_token"})

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from ..core.text import described
-from .block import VISIBLE, near, not_blank, refusal, text_schema
+from .schema import VISIBLE, near, not_blank, refusal, text_schema
 
 _LONGEST_NAME = 100
 _MOST_LINES = 1000

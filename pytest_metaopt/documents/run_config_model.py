@@ -13,15 +13,7 @@ from pydantic import ConfigDict, Field
 
 from ..core.document import KeyPath
 from ..core.problem import Problem
-from ..core.text import enumeration
-from .block import (
-    Block,
-    Words,
-    one_of,
-    validated,
-    wanting,
-)
-from .block import json_schema as json_schema_of
+from ..core.text import described_number, enumeration
 from .run_config_fields import (
     LONGEST_TOKEN,
     Branch,
@@ -39,7 +31,14 @@ from .run_config_fields import (
     Volume,
     Workspace,
 )
-from .shapes import Integer
+from .schema import (
+    Block,
+    Words,
+    one_of,
+    validated,
+    wanting,
+)
+from .schema import json_schema as json_schema_of
 
 ACCELERATORS: Mapping[str, int] = MappingProxyType({"GPU_1xA10": 1, "GPU_1xH100": 1, "GPU_8xH100": 8})
 """The kinds of node, and how many accelerators each has."""
@@ -80,7 +79,7 @@ class Compute(Block):
         if each is None or not isinstance(count, int) or isinstance(count, bool) or count < 1:
             return
         if count % each:
-            told = f"is {Integer().found(count)}; wanted: a multiple of {each}, as a {kind} node has {each}"
+            told = f"is {described_number(count)}; wanted: a multiple of {each}, as a {kind} node has {each}"
             yield ("num_accelerators",), told
 
 
