@@ -136,7 +136,7 @@ code_source:
 """
     session = ask(project, {"all": text}, "--tb=no")
     assert session.told("all") == {
-        "experiment_name": "None: experiment_name is missing; wanted: a string",
+        "experiment_name": "1: experiment_name is missing; wanted: a string",
         "compute": "3: 2 problems\n"
         "line 3: compute.num_accelerators is missing; wanted: an integer, 1 or more\n"
         "line 5: compute.accelerator_type is none of GPU_1xA10, GPU_1xH100, GPU_8xH100; did you mean"

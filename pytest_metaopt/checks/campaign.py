@@ -101,7 +101,7 @@ def companions_are_there(campaign: Campaign) -> None:
     if COMPANIONS not in campaign.data:
         not_applicable("the campaign names no companions")
     if not isinstance(block, Mapping):
-        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", line=campaign.line((COMPANIONS,)))
+        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", at=campaign.position((COMPANIONS,)))
     problems = []
     for key, value in block.items():
         keys = (COMPANIONS, key)
@@ -172,7 +172,7 @@ def idle_timeout_is_set(campaign: Campaign) -> None:
     if "idle_timeout_minutes" not in compute:
         fail(
             "compute.idle_timeout_minutes is missing: an agent that hangs is paid for until the budget ends",
-            line=campaign.line("compute"),
+            at=campaign.position("compute"),
         )
 
 

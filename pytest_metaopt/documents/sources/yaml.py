@@ -57,6 +57,7 @@ def read_yaml_mapping(path: Path, what: str) -> YamlTree:
             if node is None:
                 raise DocumentError(path, f"holds only comments; a {what} is a YAML mapping")
             positions = _Positions(path, loader)
+            positions.found[()] = _mark(node.start_mark)
             positions.visit(node)
             value = frozen(loader.construct_document(node))
         finally:
