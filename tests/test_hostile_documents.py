@@ -15,7 +15,7 @@ import pytest
 from pytest_metaopt.__main__ import main
 from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.documents.campaign import load_campaign
-from pytest_metaopt.documents.sources.yaml import read_text
+from pytest_metaopt.documents.sources.text import read_text
 
 # Named here, or pytester would take what main() imports out of sys.modules again at the end of each test.
 from pytest_metaopt.results import freshness  # noqa: F401

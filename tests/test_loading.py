@@ -532,6 +532,7 @@ list:
 -   second
 """
     assert read(tmp_path, text).positions == {
+        (): (2, 1),
         ("campaign",): (2, 1),
         ("campaign", "name"): (3, 9),
         ("campaign", "tags"): (4, 3),
@@ -595,4 +596,4 @@ def test_a_failing_check_points_at_the_line_behind_a_byte_order_mark_and_crlf(pr
     project.campaign.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     result = project.preflight()
     assert result.ret == 1
-    result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}:5: R7: *"])
+    result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}:5:3: R7: *"])

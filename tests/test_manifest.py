@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.documents.manifest import (
-    MAX_JOBS,
     Manifest,
     host_problems,
     load_manifest,
@@ -24,6 +23,7 @@ from pytest_metaopt.documents.manifest import (
     schema_problems,
     undefined_hosts,
 )
+from pytest_metaopt.documents.manifest_model import MAX_JOBS
 from pytest_metaopt.documents.sources.toml import MAX_BYTES
 from tests.manifests import SAMPLE, SAMPLE_IDS, expected_id, mixed
 
@@ -203,12 +203,12 @@ WRONG = {
         "schema_version = true\n" + JOB,
         ["1:1: schema_version is a boolean (true); wanted: 1"],
     ),
-    "version_missing": (JOB, ["schema_version is missing; wanted: 1"]),
+    "version_missing": (JOB, ["1:1: schema_version is missing; wanted: 1"]),
     "top_key": (
         "schema_version = 1\nnmae = 'x'\n" + JOB,
         ["2:1: nmae is no known key; did you mean 'name'?"],
     ),
-    "no_jobs": ("schema_version = 1\n", ["jobs is missing; wanted: at least one [[jobs]]"]),
+    "no_jobs": ("schema_version = 1\n", ["1:1: jobs is missing; wanted: at least one [[jobs]]"]),
     "empty_jobs": ("schema_version = 1\njobs = []", ["2:1: jobs is empty; wanted: at least one [[jobs]]"]),
     "jobs_number": ("schema_version = 1\njobs = 3", ["2:1: jobs is a number; wanted: at least one [[jobs]]"]),
     "jobs_table": ("schema_version = 1\n[jobs]", ["2:1: jobs is a mapping; wanted: at least one [[jobs]]"]),
@@ -248,6 +248,12 @@ WRONG = {
     "job_of_everything": (
         EVERYTHING_WRONG,
         [
+            "6:1: jobs[0] (a): split_recipe is a number; wanted: host or sample or time",
+            "16:1: jobs[0] (a): train_hosts is a list with an empty string in it; wanted: a list of strings",
+            "17:1: jobs[0] (a): seed is a date; wanted: an integer",
+            "18:1: jobs[0] (a): n_resamples is a boolean (true); wanted: an integer, 0 or more",
+            f"11:1: jobs[0] (a): min_ram_gib is a number that is not finite; {GIB}",
+            "12:1: jobs[0] (a): min_cores is 1.5; wanted: an integer from 0 to 1000000",
             "4:1: jobs[0] (a): model is an empty string; wanted: a string that is not blank",
             "5:1: jobs[0] (a): mode is neither realistic nor oracle; did you mean 'oracle'?",
             "7:1: jobs[0] (a): priority is a string (remove the quotes); wanted: an integer",
@@ -257,12 +263,6 @@ WRONG = {
             "13:1: jobs[0] (a): allowed_hosts is a string; wanted: a list of strings",
             "14:1: jobs[0] (a): denied_hosts is a list with a list in it; wanted: a list of strings",
             "15:1: jobs[0] (a): hyper is a list; wanted: a table",
-            "6:1: jobs[0] (a): split_recipe is a number; wanted: host or sample or time",
-            "16:1: jobs[0] (a): train_hosts is a list with an empty string in it; wanted: a list of strings",
-            "17:1: jobs[0] (a): seed is a date; wanted: an integer",
-            "18:1: jobs[0] (a): n_resamples is a boolean (true); wanted: an integer, 0 or more",
-            f"11:1: jobs[0] (a): min_ram_gib is a number that is not finite; {GIB}",
-            "12:1: jobs[0] (a): min_cores is 1.5; wanted: an integer from 0 to 1000000",
             "19:1: jobs[0] (a): min_vram is no known key",
         ],
     ),

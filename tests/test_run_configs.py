@@ -136,7 +136,7 @@ code_source:
 """
     session = ask(project, {"all": text}, "--tb=no")
     assert session.told("all") == {
-        "experiment_name": "None: experiment_name is missing; wanted: a string",
+        "experiment_name": "1: experiment_name is missing; wanted: a string",
         "compute": "3: 2 problems\n"
         "line 3: compute.num_accelerators is missing; wanted: an integer, 1 or more\n"
         "line 5: compute.accelerator_type is none of GPU_1xA10, GPU_1xH100, GPU_8xH100; did you mean"
@@ -382,7 +382,7 @@ def test_a_run_config_is_a_campaigns_companion(project: Project) -> None:
     ]
 
 
-def test_pydantic_is_imported_for_run_configs_only(project: Project) -> None:
+def test_pydantic_is_imported_for_documents_only(project: Project) -> None:
     project.write(
         "conftest.py",
         "import sys\ndef pytest_unconfigure():\n    print('pydantic:', 'pydantic' in sys.modules)\n",
@@ -391,7 +391,7 @@ def test_pydantic_is_imported_for_run_configs_only(project: Project) -> None:
     project.write("test_own.py", "def test_own(): pass\n")
     for arguments, told in [
         (["test_own.py"], "False"),
-        (["--metaopt-campaign", CAMPAIGN_NAME], "False"),
+        (["--metaopt-campaign", CAMPAIGN_NAME], "True"),
         (["--metaopt-run-config", RUN_CONFIG_NAME], "True"),
     ]:
         result = project.pytest("-p", "no:cacheprovider", "-s", *arguments)

@@ -81,11 +81,11 @@ def skypilot_is_installed(skypilot: SkyPilot) -> None:
 def provider_is_known(campaign: Campaign) -> None:
     """compute.provider is 'local' or a cloud of SkyPilot's (asked only where it is neither)."""
     provider = campaign.get("compute.provider")
-    line = campaign.line("compute.provider")
+    place = campaign.position("compute.provider")
     if not isinstance(provider, str) or not provider.strip():
-        fail(f"compute.provider is {described(provider)}", line=line)
+        fail(f"compute.provider is {described(provider)}", at=place)
     hint = did_you_mean(provider.strip(), [LOCAL, "vast_ai", *CLOUDS])
-    fail(f"compute.provider is {provider.strip()!r}, which is no cloud of SkyPilot's{hint}", line=line)
+    fail(f"compute.provider is {provider.strip()!r}, which is no cloud of SkyPilot's{hint}", at=place)
 
 
 _CREDENTIALS = {
@@ -129,31 +129,31 @@ for _cloud in CLOUDS:
 def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
     if cloud.computes:
         return
-    line = campaign.line("compute.provider")
+    place = campaign.position("compute.provider")
     if cloud.starting_server:
         fail(
             f"SkyPilot did not answer in time ({cloud.problem}): it was starting its API server",
             remediation="The server goes on starting: run 'sky api start', then the preflight again; or allow"
             " it more time with --metaopt-timeout.",
-            line=line,
+            at=place,
         )
     if cloud.known:
         fail(
             f"{cloud.problem}; it knows {', '.join(cloud.known)}",
             remediation="Update SkyPilot: pip install -U skypilot",
-            line=line,
+            at=place,
         )
     if cloud.problem is not None:
         fail(
             f"SkyPilot could not be asked about {cloud.name}: {cloud.problem}",
             remediation=f"Let the command 'sky check {cloud.name}' answer.",
-            line=line,
+            at=place,
         )
     if cloud.enabled:
         told = ", ".join(cloud.capabilities)
-        fail(f"SkyPilot has {cloud.name} enabled for {told} only, not for compute", line=line)
+        fail(f"SkyPilot has {cloud.name} enabled for {told} only, not for compute", at=place)
     reason = f": {cloud.reason}" if cloud.reason else ", and gives no reason"
-    fail(f"SkyPilot reports {cloud.name} as disabled{reason}", line=line)
+    fail(f"SkyPilot reports {cloud.name} as disabled{reason}", at=place)
 
 
 # -- W&B --------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> N
         fail(
             f"wandb.mode is '{wandb_mode(campaign)}', but a sweep with agents in a cloud needs the server",
             remediation="Remove wandb.mode, or set it to 'online'.",
-            line=campaign.line("wandb.mode"),
+            at=campaign.position("wandb.mode"),
         )
     found = wandb_credential
     if found.problem is not None:
@@ -179,7 +179,7 @@ def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> N
         fail(
             found.problem,
             remediation=f"Set {found.told_by} to the URL of the W&B server, or remove it for the public one.",
-            line=campaign.line("wandb.base_url") if own else None,
+            at=campaign.position("wandb.base_url") if own else None,
         )
     login = _login(found)
     if found.source is None:
@@ -259,7 +259,7 @@ def repository_can_be_reached(campaign: Campaign, git_repository: Repository | N
     fail(
         f"project.repo can't be reached ({trouble}): {found.shown}: {found.message}",
         remediation=_REPOSITORY[trouble],
-        line=campaign.line("project.repo"),
+        at=campaign.position("project.repo"),
     )
 
 

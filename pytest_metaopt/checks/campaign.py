@@ -8,23 +8,22 @@ from collections.abc import Callable, Mapping
 from .. import check, fail, not_applicable
 from ..core.document import KeyPath, Position, dotted
 from ..core.problem import Problem
-from ..core.text import described, did_you_mean
-from ..documents.campaign import COMPANIONS, KNOWN_KEYS, NAMES, SECTIONS, Campaign
+from ..core.text import described
+from ..documents.campaign import COMPANIONS, KNOWN_KEYS, Campaign
+from ..documents.campaign_model import remediation
 from ..documents.kinds import COMPANIONS as KINDS
-from ..documents.shapes import LONGEST_NAME
-from ..documents.sources.yaml import file_problem
+from ..documents.schema import near
+from ..documents.sources.text import file_problem
 from ..launch import accelerator
 from .problems import MOST_TOLD, fail_with, finding, tell
 
-_SECTIONS = {section.name: section for section in SECTIONS}
-
 
 def _holds(campaign: Campaign, name: str) -> None:
-    fail_with(campaign, list(_SECTIONS[name].problems(campaign.data, siblings=NAMES)))
+    fail_with(campaign, campaign.problems_of(name))
 
 
 def _section(name: str) -> Callable[[Callable[[Campaign], None]], Callable[[Campaign], None]]:
-    return check(name, group="campaign", remediation=_SECTIONS[name].remediation)
+    return check(name, group="campaign", remediation=remediation(name))
 
 
 @_section("campaign")
@@ -86,7 +85,7 @@ def top_level_keys_are_known(campaign: Campaign) -> None:
 
 
 def _near(key: object) -> str:
-    return did_you_mean(key, KNOWN_KEYS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+    return near(key, KNOWN_KEYS) if isinstance(key, str) else ""
 
 
 @check(
@@ -102,12 +101,12 @@ def companions_are_there(campaign: Campaign) -> None:
     if COMPANIONS not in campaign.data:
         not_applicable("the campaign names no companions")
     if not isinstance(block, Mapping):
-        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", line=campaign.line((COMPANIONS,)))
+        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", at=campaign.position((COMPANIONS,)))
     problems = []
     for key, value in block.items():
         keys = (COMPANIONS, key)
         if key not in KINDS:
-            hint = did_you_mean(key, KINDS) if isinstance(key, str) and len(key) < LONGEST_NAME else ""
+            hint = near(key, tuple(KINDS)) if isinstance(key, str) else ""
             problems.append(Problem(keys, f"{dotted(keys)} is no known kind of companion{hint}"))
         elif key not in campaign.companions:
             problems.append(
@@ -173,7 +172,7 @@ def idle_timeout_is_set(campaign: Campaign) -> None:
     if "idle_timeout_minutes" not in compute:
         fail(
             "compute.idle_timeout_minutes is missing: an agent that hangs is paid for until the budget ends",
-            line=campaign.line("compute"),
+            at=campaign.position("compute"),
         )
 
 

@@ -9,7 +9,8 @@ from .. import check, fail, not_applicable
 from ..core.document import dotted
 from ..core.problem import Problem
 from ..core.text import enumeration
-from ..documents.manifest import Host, Job, Manifest
+from ..documents.job import Host, Job
+from ..documents.manifest import Manifest
 from ..probes.local.host import Capability
 from ..probes.local.training_code import Models, Trainer
 from .problems import fail_with
@@ -55,12 +56,12 @@ def job_is_there_once(manifest: Manifest, job: Job) -> None:
         same = manifest.by_id[job.job_id]
         if len(same) > 1:
             told = f"{job.shown} has the job_id {job.job_id} of {_others(job, same)}"
-            fail(told, line=manifest.line(job.keys))
+            fail(told, at=manifest.position(job.keys))
     named = manifest.by_name.get(job.name, ())
     if len(named) > 1:
         fail(
             f"{job.shown} has the name of {_others(job, named)}",
-            line=manifest.line((*job.keys, "name")),
+            at=manifest.position((*job.keys, "name")),
             remediation="Give each job a name of its own, so that people can tell them apart.",
             advisory=True,
         )
@@ -85,7 +86,7 @@ def model_is_known(manifest: Manifest, job: Job, known_models: Models) -> None:
         fail(
             f"{job.shown}: the model {model} is not in {known_models.source}, which is behind the manifest"
             f"{known_models.meant(job.model)}",
-            line=manifest.line((*job.keys, "model")),
+            at=manifest.position((*job.keys, "model")),
             remediation=known_models.remediation,
         )
 
@@ -131,11 +132,11 @@ def job_has_a_host(manifest: Manifest, job: Job) -> None:
     if hosts:
         told = "; ".join(_why_not(job, host) for host in islice(hosts.values(), _MOST_NAMED))
         more = f"; and {len(hosts) - _MOST_NAMED} more" if len(hosts) > _MOST_NAMED else ""
-        fail(f"{job.shown}: no host may run it: {told}{more}", line=manifest.line(job.keys))
+        fail(f"{job.shown}: no host may run it: {told}{more}", at=manifest.position(job.keys))
     if job.allowed_hosts and not set(job.allowed_hosts) - set(job.denied_hosts):
         fail(
             f"{job.shown}: no host may run it: denied_hosts names all of allowed_hosts",
-            line=manifest.line((*job.keys, "denied_hosts")),
+            at=manifest.position((*job.keys, "denied_hosts")),
         )
     not_applicable("the manifest defines no hosts")
 
@@ -167,5 +168,5 @@ def job_fits_this_host(manifest: Manifest, job: Job, capability: Capability) -> 
     if short:
         fail(
             f"{job.shown}: this host, {capability.hostname}, is short of {enumeration(short)}",
-            line=manifest.line(job.keys),
+            at=manifest.position(job.keys),
         )

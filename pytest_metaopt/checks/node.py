@@ -79,7 +79,7 @@ def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
         by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
         fail(
             f"{node.name}: a process gets {told_size(limits.memory)} ({by}); wanted: {told_size(wanted)}",
-            line=launch.line("memory") or launch.line("resources.memory"),
+            line=launch.line("memory" if "memory" in launch.data else "resources.memory"),
         )
 
 

@@ -72,7 +72,7 @@ def wandb_entity_is_known(campaign: Campaign, wandb_viewer: Viewer) -> None:
         known = ", ".join(wandb_viewer.entities)
         fail(
             f"wandb.entity is {entity!r}; the account {wandb_viewer.username} has {known}",
-            line=campaign.line("wandb.entity"),
+            at=campaign.position("wandb.entity"),
         )
 
 

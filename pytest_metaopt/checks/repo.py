@@ -124,4 +124,4 @@ def require_text(campaign: Campaign, dotted: str) -> None:
         return
     block = campaign.get(section)
     there = hasattr(block, "keys") and key in block
-    fail(f"{dotted} is {described(value) if there else 'missing'}", line=campaign.line(dotted))
+    fail(f"{dotted} is {described(value) if there else 'missing'}", at=campaign.position(dotted))

@@ -13,7 +13,7 @@ from ..core.document import KeyPath, dotted
 from ..core.problem import Problem
 from ..core.text import one_line, printable, shortened, some
 from ..documents.run_config import DEPENDENCIES, REQUIRED, SNAPSHOT, UNKNOWN_KEYS, RunConfig
-from ..documents.sources.yaml import file_problem
+from ..documents.sources.text import file_problem
 from ..probes.local.snapshot import Pinned
 from .problems import fail_with
 

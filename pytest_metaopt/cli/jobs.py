@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..core.document import dotted
 from ..core.text import enumeration
-from ..documents.manifest import Job, Manifest, load_manifest
+from ..documents.job import Job
+from ..documents.manifest import Manifest, load_manifest
 from ..probes.local.host import Capability, ask_host
 
 HEADINGS = ("job", "id", "model", "needs", "eligible hosts", "fits here")

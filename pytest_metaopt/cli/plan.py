@@ -14,16 +14,12 @@ from typing import Any
 import yaml
 
 from ..core.document import DocumentError, dotted, thawed
+from ..core.override import Override
 from ..core.redaction import safe
 from ..core.text import one_line, some, wrapped
-from ..documents.run_config import (
-    ACCELERATORS,
-    Override,
-    RunConfig,
-    load_run_config,
-    parse_override,
-    with_overrides,
-)
+from ..documents.overrides import parse_override, with_overrides
+from ..documents.run_config import RunConfig, load_run_config
+from ..documents.run_config_model import ACCELERATORS
 from .exit_status import FAILED
 
 _MOST_NAMED = 8

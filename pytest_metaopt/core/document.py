@@ -56,7 +56,7 @@ class Document:
 
     :param path: the file, absolute.
     :param data: the root mapping; mappings inside are read-only too, sequences are tuples.
-    :param positions: where each value stands, by key path.
+    :param positions: where each value stands, by key path; that of the root mapping is ``()``.
     :param duplicates: where a key stands that was given before in its mapping, by key path.
     """
 
@@ -93,16 +93,16 @@ class Document:
         return value
 
     def position(self, dotted: str | Sequence[Any]) -> Position | None:
-        """Return where ``"section.key"`` stands, or else the nearest section around it."""
+        """Return where ``"section.key"`` stands, or else the nearest mapping around it."""
         keys = key_path(dotted)
-        for end in range(len(keys), 0, -1):
+        for end in range(len(keys), -1, -1):
             found = self.positions.get(keys[:end])
             if found is not None:
                 return found
         return None
 
     def line(self, dotted: str | Sequence[Any]) -> int | None:
-        """Return the line, from 1, of :meth:`position`; None where nothing of the path is there."""
+        """Return the line, from 1, of :meth:`position`; None where the file's places are not known."""
         position = self.position(dotted)
         return position.line if position else None
 

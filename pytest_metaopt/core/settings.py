@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..documents.run_config import Override
+from .override import Override
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds. A ``sky check`` that starts SkyPilot's API server took 17 to 33 s on two cores (0.14.1)."""

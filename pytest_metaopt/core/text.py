@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 
 _LONGEST_COMPARED = 200
+_SHOWN_DIGITS = 15
 
 
 def printable(text: str) -> str:
@@ -82,6 +84,31 @@ def described(value: object) -> str:
     if hasattr(value, "items"):
         return "a mapping"
     return f"a {type(value).__name__}"
+
+
+def described_number(value: object) -> str:
+    """Return what *value* is where a number is expected: the number itself, else what kind of value it is.
+
+    A string is not shown, since it may hold a secret; one that reads as a number comes with a hint.
+    """
+    if isinstance(value, str) and _reads_as_number(value):
+        exponent = "e" in value.lower()
+        hint = "an exponent needs a dot and a sign, as in 1.0e-3" if exponent else "remove the quotes"
+        return f"a string ({hint})"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return described(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**_SHOWN_DIGITS else "a very large number"
+    return repr(value) if math.isfinite(value) else "a number that is not finite"
+
+
+def _reads_as_number(text: str) -> bool:
+    if len(text) > _SHOWN_DIGITS:
+        return False
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def wrapped(paragraph: str, *, width: int = 79, first: str = "", rest: str = "    ") -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.document import Document, DocumentError
+from ..core.document import Document, DocumentError, thawed
+from ..core.problem import Problem
 from .identity import (
     NotJsonError,
     campaign_id,
@@ -18,82 +19,21 @@ from .identity import (
     identity_fields,
     runtime_config_hash,
 )
-from .shapes import Choice, Field, Given, Integer, Number, Section, Text
-from .shapes import json_schema as schema_of
 from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
     from .launch import Launch
 
-SECTIONS = (
-    Section(
-        "campaign",
-        "What the campaign is called.",
-        (Field("name", Given(), "The name that the orchestrator knows the campaign by."),),
-    ),
-    Section(
-        "project",
-        "The code that is trained.",
-        (
-            Field("repo", Text(), "URL or path of the git repository that the agents check out."),
-            Field(
-                "smoke_test_command",
-                Text(),
-                "A command that exercises the training script and ends within 60 seconds.",
-            ),
-        ),
-    ),
-    Section(
-        "wandb",
-        "Where runs are logged. Nothing in it may be a placeholder.",
-        (
-            Field("entity", Given(), "The W&B user or team."),
-            Field("project", Given(), "The W&B project."),
-        ),
-        filled_in=True,
-    ),
-    Section(
-        "compute",
-        "The machines that are rented.",
-        (
-            Field("provider", Given(), "The cloud, as SkyPilot names it; local for this machine."),
-            Field("accelerator", Given(), "The accelerator, as SkyPilot writes it: A100:1, H100:8."),
-            Field("num_sweep_agents", Integer(1, 16), "W&B agents side by side in a sweep."),
-            Field("max_budget_usd", Number(above=0, most=100), "The most that may be spent, in USD."),
-            Field(
-                "idle_timeout_minutes",
-                Integer(5, 60),
-                "An agent that logs nothing for so long is stopped.",
-                required=False,
-            ),
-        ),
-    ),
-    Section(
-        "objective",
-        "What is optimized.",
-        (
-            Field("metric", Given(), "The name of the metric in W&B."),
-            Field("direction", Choice(("maximize", "minimize")), "Which way is better."),
-            Field("improvement_threshold", Number(above=0), "The least gain that counts as one."),
-        ),
-    ),
-    Section(
-        "proposal_policy",
-        "How proposals are gathered.",
-        (Field("current_target", Given(), "Proposals that are needed before one is selected."),),
-    ),
-    Section(
-        "stop_conditions",
-        "When the campaign ends.",
-        (
-            Field("max_iterations", Integer(1), "Iterations at most."),
-            Field("max_no_improve_iterations", Integer(1), "Iterations without a gain at most."),
-        ),
-    ),
+NAMES = (
+    "campaign",
+    "project",
+    "wandb",
+    "compute",
+    "objective",
+    "proposal_policy",
+    "stop_conditions",
 )
-"""What the orchestrator requires (campaign contract, "What LOAD_CAMPAIGN refuses")."""
-
-NAMES = tuple(section.name for section in SECTIONS)
+"""The sections that the orchestrator requires; a model each in ``campaign_model``."""
 COMPANIONS = "preflight"
 """The top-level key under which a campaign names its companions: ``training_manifest: PATH``."""
 KNOWN_KEYS = (*NAMES, "campaign_name", COMPANIONS)
@@ -133,6 +73,17 @@ class Campaign(Document):
             for key, value in named.items()
             if isinstance(key, str) and isinstance(value, str) and value.strip() and "\0" not in value
         }
+
+    @cached_property
+    def problems(self) -> Sequence[Problem]:
+        """What the orchestrator refuses."""
+        from .campaign_model import problems
+
+        return problems(thawed(self.data))
+
+    def problems_of(self, section: str) -> list[Problem]:
+        """Return what the orchestrator refuses of a section, or that it is missing."""
+        return [problem for problem in self.problems if problem.keys[0] == section]
 
     @cached_property
     def launch(self) -> Launch | None:
@@ -179,10 +130,10 @@ def load_campaign(path: Path) -> Campaign:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a campaign file, made of what the checks ask."""
-    return schema_of(
-        "ml-metaopt campaign", "What an optimization campaign is started from (pytest-metaopt).", SECTIONS
-    )
+    """Return the JSON Schema of a campaign file, made of the models that validate one."""
+    from .campaign_model import json_schema as of_models
+
+    return of_models()
 
 
 def looks_like_campaign(path: Path, head: str) -> bool:

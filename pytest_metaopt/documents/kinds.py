@@ -12,12 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.override import Override
+
 if TYPE_CHECKING:
     from ..core.document import Document
     from .launch import Launch
     from .lookup import Found
     from .manifest import Manifest
-    from .run_config import Override
 
 ENTRY_POINTS = "pytest_metaopt.documents"
 """The group of entry points under which another package registers a :class:`Kind`."""
@@ -193,7 +194,7 @@ KINDS: Mapping[str, Kind] = {
             load=_in("manifest", "load_manifest"),
             recognises=_in("manifest", "looks_like_manifest"),
             check_modules=("pytest_metaopt.checks.manifest", "pytest_metaopt.checks.job"),
-            json_schema=_in("manifest", "json_schema"),
+            json_schema=_in("manifest_model", "json_schema"),
             asks_host=True,
             companion="training_manifest",
             subjects={"job": jobs},
@@ -211,7 +212,7 @@ KINDS: Mapping[str, Kind] = {
             check_modules=("pytest_metaopt.checks.run_config",),
             json_schema=_in("run_config", "json_schema"),
             companion="run_config",
-            with_overrides=_in("run_config", "with_overrides"),
+            with_overrides=_in("overrides", "with_overrides"),
             probe_modules=("pytest_metaopt.probes.local.snapshot",),
         ),
         Kind(

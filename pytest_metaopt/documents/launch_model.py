@@ -29,8 +29,8 @@ from ..core.problem import Problem
 from ..core.text import described
 from ..launch import accelerator
 from ..launch.launcher import NAMES, canonical, known_later, of_command
-from .block import VISIBLE, Block, Words, near, not_blank, refusal, text_schema, validated, wanting
-from .block import json_schema as json_schema_of
+from .schema import VISIBLE, Block, Words, near, not_blank, refusal, text_schema, validated, wanting
+from .schema import json_schema as json_schema_of
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

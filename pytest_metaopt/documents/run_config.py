@@ -5,25 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from ..core.document import Document, DocumentError, KeyPath, dotted, frozen, thawed
+from ..core.document import Document, KeyPath, thawed
 from ..core.problem import Problem
-from ..core.redaction import names_secret, safe
-from ..core.text import described, one_line, shortened
 from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
     from .run_config_model import RunConfigModel
-
-ACCELERATORS: Mapping[str, int] = MappingProxyType({"GPU_1xA10": 1, "GPU_1xH100": 1, "GPU_8xH100": 8})
-"""The kinds of node, and how many accelerators each has."""
 
 SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -48,59 +41,6 @@ DEPENDENCIES = ("environment", "dependencies")
 
 _SECTION_OF = {key: section for section, keys in SECTIONS.items() for key in keys}
 _HINT = re.compile(r"^experiment_name\s*:", re.MULTILINE)
-_SHOWN_CHARACTERS = 60
-_SECRET_BLOCKS = frozenset({"env_variables", "secrets", "idempotency_token"})
-_NOTHING = object()
-
-
-@dataclass(frozen=True)
-class Override:
-    """A value that the command line gives for a place in a run config."""
-
-    keys: KeyPath
-    value: Any = field(repr=False)
-
-    def told(self, before: object) -> str:
-        """Say what it changes, ``compute.num_accelerators: 1 → 2``; nothing that may be a secret is shown.
-
-        :param before: what stands there without it.
-        """
-        return f"{dotted(self.keys)}: {self._shown(before)} → {self._shown(self.value)}"
-
-    def _shown(self, value: object) -> str:
-        if value is _NOTHING:
-            return "(not given)"
-        if isinstance(value, Mapping | list | tuple):
-            return f"({described(value)})"
-        if not _SECRET_BLOCKS.isdisjoint(self.keys) or any(names_secret(str(key)) for key in self.keys):
-            return "(not shown)"
-        return shortened(safe(one_line(_yaml(value))), _SHOWN_CHARACTERS)
-
-
-def _yaml(value: object) -> str:
-    return str(yaml.safe_dump(value, allow_unicode=True, width=10**6)).removesuffix("...\n")
-
-
-def parse_override(text: str) -> Override:
-    """Return the override that ``KEY=VALUE`` means: a dotted path, and a value as YAML reads it.
-
-    :raises ValueError: it is none, or there is no such place in a run config.
-    """
-    path, equals, value = text.partition("=")
-    keys = tuple(path.strip().split("."))
-    if not equals or not all(keys):
-        raise ValueError(f"{safe(dotted((path,)))} is no KEY=VALUE, such as compute.num_accelerators=2")
-    from .run_config_model import override_problem
-
-    problem = override_problem(keys)
-    if problem is not None:
-        raise ValueError(safe(problem))
-    try:
-        return Override(keys, yaml.safe_load(value))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise ValueError(
-            f"the value of {safe(dotted(keys))} is no YAML; quote it within the quotes"
-        ) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,39 +129,6 @@ def load_run_config(path: Path) -> RunConfig:
     """
     tree = read_yaml_mapping(path, "run config")
     return RunConfig(path, tree.value, tree.positions, duplicates=tree.duplicates)
-
-
-def with_overrides(config: Document, overrides: Sequence[Override]) -> RunConfig:
-    """Return the run config *config* with the values that *overrides* give; the last of several counts.
-
-    :raises DocumentError: an override leads through something that is no mapping.
-    """
-    data = thawed(config.data)
-    before: dict[KeyPath, Override] = {}
-    for override in overrides:
-        before.pop(override.keys, None)
-        before[override.keys] = override
-        block = data
-        for depth, key in enumerate(override.keys[:-1], start=1):
-            block = block.setdefault(key, {})
-            if not isinstance(block, dict):
-                keys = override.keys[:depth]
-                told = f"{dotted(keys)} is {described(block)}, so {dotted(override.keys)} can't be overridden"
-                raise DocumentError(config.path, told, position=config.position(keys))
-        block[override.keys[-1]] = override.value
-    return RunConfig(
-        config.path,
-        frozen(data),
-        # What an override gave stands nowhere in the file.
-        {
-            keys: position
-            for keys, position in config.positions.items()
-            if not any(keys[: len(gone)] == gone for gone in before)
-        },
-        duplicates=config.duplicates,
-        changes=tuple(override.told(config.get(override.keys, _NOTHING)) for override in before.values()),
-        overridden=tuple(before),
-    )
 
 
 def json_schema() -> dict[str, Any]:

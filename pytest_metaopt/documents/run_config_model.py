@@ -5,202 +5,45 @@ Imported only once a run config is asked for: pydantic takes longer to import th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import MappingProxyType
+from typing import Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
-from ..core.document import KeyPath, dotted
+from ..core.document import KeyPath
 from ..core.problem import Problem
-from ..core.text import described, enumeration
-from .block import (
-    VISIBLE,
+from ..core.text import described_number, enumeration
+from .run_config_fields import (
+    LONGEST_TOKEN,
+    Branch,
+    Command,
+    Dependencies,
+    IncludePaths,
+    PolicyId,
+    PolicyName,
+    Remote,
+    RunName,
+    SecretReference,
+    TagPolicy,
+    Token,
+    Version,
+    Volume,
+    Workspace,
+)
+from .schema import (
     Block,
     Words,
-    block_of,
-    near,
-    not_blank,
     one_of,
-    refusal,
-    text_schema,
     validated,
     wanting,
 )
-from .block import json_schema as json_schema_of
-from .run_config import ACCELERATORS
-from .shapes import Integer
+from .schema import json_schema as json_schema_of
 
-_LONGEST_NAME = 100
-_MOST_LINES = 1000
-_LONGEST_TOKEN = 64
-_LONGEST_POLICY = 127
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
-_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_-]")
-_BRANCH = re.compile(r"[\w./-]+")
-_NOT_IN_BRANCH = re.compile(r"[^\w./-]")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+ACCELERATORS: Mapping[str, int] = MappingProxyType({"GPU_1xA10": 1, "GPU_1xH100": 1, "GPU_8xH100": 8})
+"""The kinds of node, and how many accelerators each has."""
 
 
-def _not_longer(value: str, most: int) -> None:
-    if len(value) > most:
-        raise refusal(f"has {len(value)} characters; wanted: {most} at most")
-
-
-def _run_name(value: str) -> str:
-    not_blank(value)
-    _not_longer(value, _LONGEST_NAME)
-    if not _NAME.fullmatch(value):
-        raise refusal(f"has the character {_NOT_IN_NAME.findall(value)[0]!a}; wanted: A-Z, a-z, 0-9, _ and -")
-    return value
-
-
-def _command(value: str) -> str:
-    not_blank(value)
-    lines = value.count("\n") + 1
-    if lines > _MOST_LINES:
-        raise refusal(f"has {lines} lines; wanted: {_MOST_LINES} at most; put them in a script")
-    return value
-
-
-def _secret(value: str) -> str:
-    scope, slash, key = value.partition("/")
-    if not slash or "/" in key or not scope.strip() or not key.strip():
-        raise refusal("is no reference to a secret; wanted: SCOPE/KEY, with exactly one '/'")
-    return value
-
-
-def _volume(value: str) -> str:
-    if not value.startswith("/Volumes/"):
-        raise refusal("does not start with /Volumes/")
-    return value
-
-
-def _include_path(value: str) -> str:
-    not_blank(value)
-    path = PurePosixPath(value)
-    if path.is_absolute():
-        raise refusal("is an absolute path; wanted: one relative to root_path")
-    if ".." in path.parts:
-        raise refusal("has a '..' part; wanted: a path below root_path")
-    return value
-
-
-def _include_paths(value: list[str]) -> list[str]:
-    if not value:
-        raise refusal("is an empty list; name a path, or remove the key to include everything")
-    return value
-
-
-def _branch(value: str) -> str:
-    not_blank(value)
-    if not _BRANCH.fullmatch(value):
-        told = f"has the character {_NOT_IN_BRANCH.findall(value)[0]!a}"
-        raise refusal(f"{told}; wanted: letters, digits, '_', '.', '/' and '-'")
-    return value
-
-
-def _token(value: str) -> str:
-    not_blank(value)
-    _not_longer(value.strip(), _LONGEST_TOKEN)
-    return value
-
-
-def _workspace(value: str) -> str:
-    if not value.startswith("/Workspace"):
-        raise refusal("does not start with /Workspace")
-    return value
-
-
-def _policy_name(value: str) -> str:
-    not_blank(value)
-    _not_longer(value, _LONGEST_POLICY)
-    return value
-
-
-def _uuid(value: str) -> str:
-    if not _UUID.fullmatch(value):
-        raise refusal("is no UUID; if it is the policy's name, give it as usage_policy_name")
-    return value
-
-
-def _dependencies(value: Any) -> Any:
-    if isinstance(value, str):
-        return not_blank(value)
-    if not isinstance(value, list):
-        raise refusal(f"is {described(value)}; wanted: a list of packages")
-    for item in value:
-        if not isinstance(item, str) or not item.strip():
-            raise refusal(f"is a list with {described(item)} in it; wanted: a list of packages")
-    return value
-
-
-def _version(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise refusal(f"is {described(value)}; wanted: a string or an integer")
-    return value
-
-
-def _tag_policy(value: str) -> str:
-    if value.lower() not in {"auto", "latest"}:
-        raise refusal(f"is neither auto nor latest{near(value, ('auto', 'latest'))}")
-    return value
-
-
-def _remote(value: Any) -> Any:
-    if not isinstance(value, bool | str):
-        raise refusal(f"is {described(value)}; wanted: true, false or a name; better remove it")
-    return value
-
-
-RunName = Annotated[
-    str, AfterValidator(_run_name), text_schema(pattern=f"^{_NAME.pattern}$", maxLength=_LONGEST_NAME)
-]
-Command = Annotated[
-    str,
-    AfterValidator(_command),
-    text_schema(pattern=VISIBLE, **{"not": {"pattern": rf"(?:\n[^\n]*){{{_MOST_LINES}}}"}}),
-]
-SecretReference = Annotated[
-    str, AfterValidator(_secret), text_schema(pattern=r"^\s*[^/\s][^/]*/\s*[^/\s][^/]*$")
-]
-Volume = Annotated[str, AfterValidator(_volume), text_schema(pattern="^/Volumes/")]
-IncludePath = Annotated[
-    str,
-    AfterValidator(_include_path),
-    text_schema(pattern=VISIBLE, **{"not": {"pattern": r"^/|(?:^|/)\.\.(?:/|$)"}}),
-]
-IncludePaths = Annotated[
-    list[IncludePath], AfterValidator(_include_paths), Field(json_schema_extra={"minItems": 1})
-]
-Branch = Annotated[str, AfterValidator(_branch), text_schema(pattern=f"^{_BRANCH.pattern}$")]
-Token = Annotated[str, AfterValidator(_token), text_schema(pattern=VISIBLE)]
-Workspace = Annotated[str, AfterValidator(_workspace), text_schema(pattern="^/Workspace")]
-PolicyName = Annotated[
-    str, AfterValidator(_policy_name), text_schema(pattern=VISIBLE, maxLength=_LONGEST_POLICY)
-]
-PolicyId = Annotated[
-    str, AfterValidator(_uuid), text_schema(pattern=f"^{_UUID.pattern.replace('a-f', 'a-fA-F')}$")
-]
-_PACKAGE = {"type": "string", "pattern": VISIBLE}
-Dependencies = Annotated[
-    Any,
-    AfterValidator(_dependencies),
-    WithJsonSchema(
-        {"anyOf": [{"type": "array", "items": _PACKAGE}, {**_PACKAGE, "deprecated": True}]},
-    ),
-]
-Version = Annotated[Any, AfterValidator(_version), WithJsonSchema({"type": ["string", "integer"]})]
-TagPolicy = Annotated[
-    str, AfterValidator(_tag_policy), text_schema(pattern="^(?:[aA][uU][tT][oO]|[lL][aA][tT][eE][sS][tT])$")
-]
-Remote = Annotated[
-    Any, AfterValidator(_remote), WithJsonSchema({"type": ["boolean", "string"], "deprecated": True})
-]
-
-
-# -- blocks ------------------------------------------------------------------------------------------
 class Compute(Block):
     """What the run is computed on."""
 
@@ -236,7 +79,7 @@ class Compute(Block):
         if each is None or not isinstance(count, int) or isinstance(count, bool) or count < 1:
             return
         if count % each:
-            told = f"is {Integer().found(count)}; wanted: a multiple of {each}, as a {kind} node has {each}"
+            told = f"is {described_number(count)}; wanted: a multiple of {each}, as a {kind} node has {each}"
             yield ("num_accelerators",), told
 
 
@@ -403,7 +246,7 @@ class RunConfigModel(Block):
         None, ge=1, description="Minutes at most.", json_schema_extra=wanting("an integer, 1 or more")
     )
     idempotency_token: Token | None = Field(
-        None, description=f"Starts a run once only; {_LONGEST_TOKEN} characters at most."
+        None, description=f"Starts a run once only; {LONGEST_TOKEN} characters at most."
     )
     parameters: dict[Any, Any] | None = Field(
         None,
@@ -429,35 +272,6 @@ class RunConfigModel(Block):
                     yield ("secrets", name), "is in env_variables too; keep one of them"
         if "usage_policy_name" in given and "usage_policy_id" in given:
             yield ("usage_policy_id",), "is given beside usage_policy_name; keep one of them"
-
-
-# -- asked from outside ------------------------------------------------------------------------------
-
-
-def override_problem(keys: KeyPath) -> str | None:
-    """Say why there is nothing at *keys* that could be overridden; None where there is."""
-    block: type[Block] = RunConfigModel
-    for depth, key in enumerate(keys):
-        rest = len(keys) - depth - 1
-        if key not in block.model_fields:
-            level = dotted(keys[:depth]) or "a run config"
-            fields = list(block.model_fields)
-            told = f"there is no {dotted(keys[: depth + 1])}; {level} has {enumeration(fields)}"
-            return f"{told}{near(key, fields)}"
-        annotation = block.model_fields[key].annotation
-        if not rest or key == "parameters":
-            return None
-        inner = block_of(annotation)
-        if inner is None:
-            if rest == 1 and _is_map(annotation):
-                return None
-            return f"{dotted(keys[: depth + 1])} has no fields; override it as a whole"
-        block = inner
-    return None
-
-
-def _is_map(annotation: Any) -> bool:
-    return any(get_origin(candidate) is dict for candidate in (annotation, *get_args(annotation)))
 
 
 def validate(data: Mapping[Any, Any]) -> tuple[RunConfigModel | None, list[Problem]]:

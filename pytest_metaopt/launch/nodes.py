@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.document import KeyPath, dotted
 from ..core.problem import Problem
-from ..documents.shapes import Integer
+from ..core.text import described_number
 from . import hosts as hostspec
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Nodes:
         if not isinstance(said, int) or isinstance(said, bool) or said < 1:
             return
         if self._count and said != self._count:
-            told = f"num_nodes is {Integer().found(said)}, but nodes names {self._count}"
+            told = f"num_nodes is {described_number(said)}, but nodes names {self._count}"
             self.problems.append(Problem(("num_nodes",), told))
 
 

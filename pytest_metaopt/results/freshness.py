@@ -17,7 +17,7 @@ from ..core.document import DocumentError
 from ..core.redaction import safe
 from ..core.text import enumeration, one_line
 from ..documents.campaign import Campaign
-from ..documents.sources.yaml import read_text
+from ..documents.sources.text import read_text
 from .artifact import SCHEMA_VERSION
 
 Word = Literal["missing", "unreadable", "stale", "fresh READY", "fresh FAILED"]

@@ -13,7 +13,7 @@ from ..core.document import DocumentError
 from ..core.text import did_you_mean
 from ..documents.kinds import Kind, companions, known_kinds, recognised_kind
 from ..documents.lookup import absolute
-from ..documents.sources.yaml import file_problem
+from ..documents.sources.text import file_problem
 
 
 def named_documents(option: argparse.Namespace, base: Path) -> tuple[dict[Path, Kind], list[str]]:

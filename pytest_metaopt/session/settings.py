@@ -14,7 +14,7 @@ from .arguments import named_documents
 from .options import file_part
 
 if TYPE_CHECKING:
-    from ..documents.run_config import Override
+    from ..core.override import Override
 
 _LONGEST_TIMEOUT = 3600
 _MOST_CONNECTIONS = 1024
@@ -60,7 +60,7 @@ def read_settings(config: pytest.Config) -> Settings:
 def _overrides(values: list[str]) -> tuple[Override, ...]:
     if not values:
         return ()
-    from ..documents.run_config import parse_override
+    from ..documents.overrides import parse_override
 
     try:
         return tuple(parse_override(value) for value in values)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...core.document import DocumentError, KeyPath, Position, frozen
 from ...core.text import printable
-from .yaml import MAX_DEPTH, read_text
+from .text import MAX_DEPTH, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -119,8 +119,11 @@ class _Scan:
                 keys, start = table, statement.start("header")
             else:
                 keys, start = (*table, *parts), statement.start("key")
-            self.found.setdefault(keys, Position(self.line, start - self.line_start + 1))
+            place = Position(self.line, start - self.line_start + 1)
+            self.found.setdefault((), place)
+            self.found.setdefault(keys, place)
             offset = self._end(start if header is not None else statement.end())
+        self.found.setdefault((), Position(1, 1))
         return self.found
 
     def _newline(self, offset: int) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 from ...core.environment import our_environment
 from ...core.redaction import redact, url_secrets
 from ...core.text import one_line, printable
-from ...documents.shapes import is_placeholder
+from ...documents.placeholder import is_placeholder
 from ..command import Result, Runner, plain
 from ..pool import probe
 

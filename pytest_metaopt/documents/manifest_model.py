@@ -1,0 +1,107 @@
+"""What a training manifest has to be, as pydantic's models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+
+from ..core.text import described
+from .fields import Label, Table, TextList, as_float
+from .schema import Block, Expected, inlined, refusal
+from .schema import json_schema as json_schema_of
+
+MAX_JOBS = 50_000
+"""Most jobs that a manifest may have."""
+
+_MOST_GIB = 1_000_000
+_MOST_CORES = 1_000_000
+_JOBS = "at least one [[jobs]]"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+Gib = Annotated[float, Field(ge=0, le=_MOST_GIB, allow_inf_nan=False), BeforeValidator(as_float)]
+
+
+class Defaults(Block):
+    """What counts for each job that does not say otherwise."""
+
+    wanted = "a table"
+
+    split_recipe: Literal["host", "sample", "time"] = Field("host", description="How the data is split.")
+    train_hosts: TextList = Field(
+        ("elliott-thinkpad",), description="The hosts whose data is trained on; part of the job's identity."
+    )
+    seed: int = Field(0, description="The seed; part of the job's identity.")
+    n_resamples: int = Field(1000, ge=0, description="How many resamples are drawn.")
+    min_ram_gib: Gib = Field(4.0, description="RAM that the job needs, in GiB.")
+    min_cores: int = Field(1, ge=0, le=_MOST_CORES, description="CPU cores that the job needs.")
+
+
+class HostTable(Block):
+    """A host of the fleet, and which models it may run."""
+
+    wanted = "a table"
+
+    description: str = Field("", description="For people.")
+    priority: int = Field(0, description="For scheduling only.")
+    allow_jobs: TextList = Field((), description="If not empty, the host runs these models only.")
+    deny_jobs: TextList = Field((), description="Models that the host does not run.")
+
+
+class JobTable(Defaults):
+    """A training job."""
+
+    name: Label = Field(description="What people call the job.")
+    model: Label = Field(description="The model, by its name in the training code's registry.")
+    mode: Literal["realistic", "oracle"] = Field("realistic", description="How it is trained.")
+    priority: int = Field(0, description="For scheduling only.")
+    require_cuda: bool = Field(False, description="Whether the job runs on hosts with CUDA only.")
+    prefer_cuda: bool = Field(False, description="For scheduling only.")
+    min_vram_gib: Gib = Field(0.0, description="GPU memory that it needs, in GiB.")
+    allowed_hosts: TextList = Field((), description="If not empty, only these hosts run it.")
+    denied_hosts: TextList = Field((), description="Hosts that do not run it.")
+    hyper: Table = Field(
+        default_factory=lambda: _NOTHING,
+        description="What the trainer gets; part of the job's identity.",
+        json_schema_extra={"default": {}},
+    )
+
+
+def _jobs(value: Any) -> Any:
+    if not isinstance(value, tuple | list):
+        raise refusal(f"is {described(value)}; wanted: {_JOBS}")
+    if not value:
+        raise refusal(f"is empty; wanted: {_JOBS}")
+    return value
+
+
+Jobs = Annotated[tuple[Any, ...], PlainValidator(_jobs), Expected(_JOBS), WithJsonSchema({"type": "array"})]
+"""The jobs, of which each is validated by itself: a manifest may have many, and each has a check."""
+
+
+class ManifestModel(Block):
+    """What a training fleet is made of (pytest-metaopt)."""
+
+    schema_version: int = Field(ge=1, le=1, description="The version of the manifest's format.")
+    name: Label = Field("training-fleet", description="What people call the fleet.")
+    defaults: Defaults | None = None
+    hosts: Table | None = Field(None, description="The hosts of the fleet, by name.")
+    jobs: Jobs = Field(description="The jobs: at least one.")
+
+
+class _Whole(Block):
+    """The hosts and jobs of a manifest as JSON Schema says them."""
+
+    hosts: dict[str, HostTable]
+    jobs: list[JobTable] = Field(min_length=1, max_length=MAX_JOBS)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a training manifest."""
+    schema = inlined(json_schema_of(ManifestModel, "training manifest"))
+    parts = inlined(json_schema_of(_Whole, ""))["properties"]
+    for name, part in parts.items():
+        schema["properties"][name] = {**part, "description": schema["properties"][name]["description"]}
+    return schema
