@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_metaopt.core.document import DocumentError
+from pytest_metaopt.documents.lookup import usual_places
 from pytest_metaopt.documents.manifest import (
     Manifest,
     host_problems,
     load_manifest,
-    looked_up,
     schema_problems,
     undefined_hosts,
 )
@@ -456,7 +456,7 @@ def test_a_line_is_the_line_where_the_key_stands(
 
 
 def test_where_a_manifest_is_looked_for(tmp_path: Path) -> None:
-    assert looked_up(tmp_path) == [
+    assert usual_places(tmp_path) == [
         Path("/etc/cis490/training_manifest.toml"),
         tmp_path / "training_manifest.toml",
     ]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.document import Document, DocumentError, thawed
 from ..core.problem import Problem
@@ -20,9 +20,6 @@ from .identity import (
     runtime_config_hash,
 )
 from .sources.yaml import read_yaml_mapping
-
-if TYPE_CHECKING:
-    from .launch import Launch
 
 NAMES = (
     "campaign",
@@ -84,26 +81,6 @@ class Campaign(Document):
     def problems_of(self, section: str) -> list[Problem]:
         """Return what the orchestrator refuses of a section, or that it is missing."""
         return [problem for problem in self.problems if problem.keys[0] == section]
-
-    @cached_property
-    def launch(self) -> Launch | None:
-        """The launch that it amounts to where it runs on GPUs of this machine; None where it does not."""
-        wanted = self.get("compute.accelerator")
-        # The most common answer first: what would give it takes longer to import.
-        if self.get("compute.provider") != "local" or str(wanted).upper().startswith(("CPU", "NONE")):
-            return None
-        from ..launch.gpus import of_accelerators
-
-        if of_accelerators(wanted, ()) is None:
-            return None
-        from .launch import of_campaign
-
-        return of_campaign(self)
-
-
-def as_launch(campaign: Campaign) -> Launch | None:
-    """Return what a campaign says of this machine as a launch; None where it asks no GPU of it."""
-    return campaign.launch
 
 
 def load_campaign(path: Path) -> Campaign:

@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.override import Override
-
 if TYPE_CHECKING:
     from ..core.document import Document
+    from ..core.override import Override
     from .launch import Launch
     from .lookup import Found
     from .manifest import Manifest
@@ -181,7 +180,7 @@ KINDS: Mapping[str, Kind] = {
                 "pytest_metaopt.probes.services.vast",
                 "pytest_metaopt.probes.services.wandb_server",
             ),
-            view=View("launch", _in("campaign", "as_launch")),
+            view=View("launch", _in("campaign_launch", "as_launch")),
         ),
         Kind(
             name="manifest",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import quantity
-from ..core.document import Document, KeyPath, Position, dotted, frozen, thawed
+from ..core.document import Document, KeyPath, dotted, thawed
 from ..core.problem import Problem
 from ..launch.gpus import GpuNeed, any_of, of_accelerators
 from ..launch.launcher import Launcher, of_command, with_arguments, with_variables
@@ -19,7 +19,6 @@ from ..launch.nodes import Node, Nodes
 from .sources.yaml import read_yaml_mapping
 
 if TYPE_CHECKING:
-    from .campaign import Campaign
     from .launch_model import LaunchModel
 
 _HINT = re.compile(r"^(?:nodes|launcher|fabric)\s*:", re.MULTILINE)
@@ -98,7 +97,8 @@ class Launch(Document):
 
     @cached_property
     def _nodes(self) -> Nodes:
-        return Nodes(self.data, self.model, self.path.parent)
+        written = (self.model.nodes or ()) if self.model is not None else None
+        return Nodes(self.data, written, self.path.parent)
 
     # -- what it says ------------------------------------------------------------------------------
 
@@ -256,31 +256,6 @@ def load_launch(path: Path) -> Launch:
     """
     tree = read_yaml_mapping(path, "launch spec")
     return Launch(path, tree.value, tree.positions, duplicates=tree.duplicates)
-
-
-def of_campaign(campaign: Campaign) -> Launch | None:
-    """Return the launch that a campaign on GPUs of this machine amounts to; None where it can't be one.
-
-    Its GPUs are those of ``compute.accelerator``, its storage is the folder of the campaign.
-    """
-    data = {
-        "resources": {"accelerators": campaign.get("compute.accelerator")},
-        "storage": {"checkpoint_dir": str(campaign.path.parent)},
-    }
-    launch = _OfCampaign(campaign.path, frozen(data), campaign.positions)
-    return launch if launch.valid else None
-
-
-@dataclass(frozen=True, eq=False)
-class _OfCampaign(Launch):
-    """What a campaign says of the machine that it runs on."""
-
-    @property
-    def keeps_checkpoints(self) -> bool:
-        return False
-
-    def position(self, dotted: str | Sequence[Any]) -> Position | None:  # noqa: ARG002 - all of it stands there
-        return super().position(("compute", "accelerator"))
 
 
 def json_schema() -> dict[str, Any]:

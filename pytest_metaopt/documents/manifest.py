@@ -18,7 +18,6 @@ from .manifest_model import MAX_JOBS, HostTable, ManifestModel
 from .schema import validated
 from .sources.toml import read_toml
 
-FILE_NAME = "training_manifest.toml"
 KNOWN_MODELS = ("gbt", "knn", "knn_semi", "mlp", "cnn", "gru", "lstm", "transformer", "transformer_ssl")
 """The models of the manifest's contract, for where the training code itself is not asked."""
 
@@ -142,11 +141,3 @@ def looks_like_manifest(path: Path, head: str) -> bool:
     It is one by its name (``*manifest*``) or by a ``[[jobs]]`` in *head*, the beginning of its text.
     """
     return "manifest" in path.stem.lower() or _HINT.search(head) is not None
-
-
-def looked_up(root: Path, *, system: Path = Path("/etc/cis490")) -> list[Path]:
-    """Return where a manifest is looked for when no path is given, in this order.
-
-    :param root: the project root.
-    """
-    return [system / FILE_NAME, root / FILE_NAME]

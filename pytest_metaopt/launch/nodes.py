@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..core.document import KeyPath, dotted
 from ..core.problem import Problem
 from ..core.text import described_number
 from . import hosts as hostspec
-
-if TYPE_CHECKING:
-    from ..documents.launch_model import LaunchModel
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,22 @@ class Node:
     keys: KeyPath = ()
 
 
+class Written(Protocol):
+    """A node as a validated document has it."""
+
+    @property
+    def host(self) -> str: ...  # noqa: D102 - as in Node, here and below
+
+    @property
+    def name(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def address(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def env(self) -> Mapping[str, str] | None: ...  # noqa: D102
+
+
 class _Entry(NamedTuple):
     keys: KeyPath
     host: str
@@ -46,11 +59,11 @@ class Nodes:
     """The nodes that a launch spec names, and what is wrong with them.
 
     :param data: the spec's root mapping.
-    :param model: the same, typed; None where something is wrong with it.
+    :param written: its nodes, validated; None where something is wrong with the spec.
     :param folder: what relative paths are relative to.
     """
 
-    def __init__(self, data: Mapping[Any, Any], model: LaunchModel | None, folder: Path) -> None:
+    def __init__(self, data: Mapping[Any, Any], written: Sequence[Written] | None, folder: Path) -> None:
         self.listed: list[Node] = []
         self.problems: list[Problem] = []
         self._folder = folder
@@ -61,7 +74,7 @@ class Nodes:
         if not given:
             self.listed.append(Node("local", hostspec.parse(hostspec.LOCAL, folder)))
             return
-        entries = list(_entries(given, model))
+        entries = list(_entries(given, written))
         for entry in entries:
             self._add(entry)
         if self._count is not None and isinstance(given, tuple):
@@ -113,10 +126,10 @@ class Nodes:
             self.problems.append(Problem(("num_nodes",), told))
 
 
-def _entries(given: object, model: LaunchModel | None) -> Iterator[_Entry]:
+def _entries(given: object, written: Sequence[Written] | None) -> Iterator[_Entry]:
     """Yield the nodes as they are written; where the spec has mistakes, what can be read of them."""
-    if model is not None:
-        for index, entry in enumerate(model.nodes or ()):
+    if written is not None:
+        for index, entry in enumerate(written):
             yield _Entry(("nodes", index), entry.host, entry.name, entry.address, entry.env)
         return
     for index, item in enumerate(given if isinstance(given, tuple) else ()):
