@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from .. import Finding, check, fail, not_applicable
 from ..core.text import some
 from ..documents.launch import Launch
+from ..probes.node.facts import NodeFacts
 from ..probes.node.fleet import Fleet
-from ..probes.node.node import NodeFacts
 from .launch import spans_nodes
 from .network import effective_env
 from .problems import tell

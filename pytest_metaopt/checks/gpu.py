@@ -9,8 +9,12 @@ from ..core.text import enumeration, shortened, some
 from ..documents.launch import Launch
 from ..launch.gpus import GpuNeed
 from ..launch.nodes import Node
-from ..probes.node import nvidia
 from ..probes.node.fleet import Fleet
+from ..probes.node.gpu import SLOWDOWNS, Gpu
+from ..probes.node.gpu_memory import memory_problem
+from ..probes.node.gpu_model import accepts_model
+from ..probes.node.nvidia_smi import Driver, advice
+from ..probes.node.xid import Xid
 from .problems import tell
 
 HOT = 83
@@ -34,7 +38,7 @@ def _has_nvswitch(launch: Launch) -> bool:
     return _asks_gpus(launch) and launch.has_nvswitch
 
 
-def _driver(fleet: Fleet, node: Node) -> nvidia.Driver:
+def _driver(fleet: Fleet, node: Node) -> Driver:
     """Return what the driver tells; ends the check where it tells nothing."""
     driver = fleet.facts(node, "nvidia_smi").driver
     if driver.problem is not None and not driver.gpus:
@@ -43,7 +47,7 @@ def _driver(fleet: Fleet, node: Node) -> nvidia.Driver:
         lost = f" ({'; '.join(more)})" if more else ""
         fail(
             f"{node.name}: {driver.problem}{lost}",
-            remediation=nvidia.advice(driver),
+            remediation=advice(driver),
             line=fleet.launch.line(need.keys) if need is not None else None,
         )
     return driver
@@ -82,23 +86,23 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
         )
 
 
-def _short_of(driver: nvidia.Driver, need: GpuNeed, shows: str) -> Iterator[str]:
+def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
     """Yield what GPUs lack that one need asks for; *shows* is said where there are too few."""
     name, memory = need.name, need.memory
     if len(driver.gpus) < need.count:
         yield shows
     for gpu in driver.gpus:
-        if name is not None and not nvidia.accepts_model(name, gpu.name):
+        if name is not None and not accepts_model(name, gpu.name):
             yield f"GPU {gpu.index} is a {gpu.name}; wanted: {name}"
         elif gpu.mig and not gpu.instances:
             yield f"GPU {gpu.index} is in MIG mode and has no instance that a process could use"
         elif gpu.mig and memory is not None:
             largest = max(gpu.instances)
-            if (told := nvidia.memory_problem(memory, largest)) is not None:
+            if (told := memory_problem(memory, largest)) is not None:
                 yield f"GPU {gpu.index} ({gpu.name}) is cut into MIG instances; of the largest: {told}"
         elif memory is not None and gpu.memory_mib is None:
             yield f"GPU {gpu.index} does not tell its memory; wanted: {memory}"
-        elif memory is not None and (told := nvidia.memory_problem(memory, gpu.memory_mib or 0)) is not None:
+        elif memory is not None and (told := memory_problem(memory, gpu.memory_mib or 0)) is not None:
             yield f"GPU {gpu.index} ({gpu.name}): {told}"
 
 
@@ -117,7 +121,7 @@ def gpus_are_healthy(fleet: Fleet, node: Node) -> None:
     tell([Finding(f"{node.name}: {told}") for gpu in driver.gpus for told in _ill(gpu)])
 
 
-def _ill(gpu: nvidia.Gpu) -> Iterator[str]:
+def _ill(gpu: Gpu) -> Iterator[str]:
     where = f"GPU {gpu.index} ({gpu.name})"
     if gpu.fault is not None:
         yield f"{where} does not answer: {gpu.fault}"
@@ -163,12 +167,12 @@ def kernel_log_has_no_xid(fleet: Fleet, node: Node) -> None:
         tell([Finding(f"{node.name}: {_told(xid)}") for xid in _latest(log.xids)], advisory=True)
 
 
-def _latest(xids: list[nvidia.Xid] | tuple[nvidia.Xid, ...]) -> list[nvidia.Xid]:
+def _latest(xids: list[Xid] | tuple[Xid, ...]) -> list[Xid]:
     """Return the last of each number and GPU."""
     return list({(xid.number, xid.pci): xid for xid in xids}.values())
 
 
-def _told(xid: nvidia.Xid) -> str:
+def _told(xid: Xid) -> str:
     place = f" of GPU {xid.pci}" if xid.pci else ""
     return f"Xid {xid.number}{f' ({xid.meaning})' if xid.meaning else ''}{place} in the kernel's log"
 
@@ -196,11 +200,11 @@ def gpus_are_not_throttled(fleet: Fleet, node: Node) -> None:
     tell(findings, advisory=not blocking)
 
 
-def _slowed(gpu: nvidia.Gpu) -> Iterator[str]:
+def _slowed(gpu: Gpu) -> Iterator[str]:
     active = [reason for reason in gpu.reasons if reason in _HARDWARE]
     # hw_slowdown stands beside the one that says why.
     for reason in [reason for reason in active if reason != "hw_slowdown"] or active:
-        yield f"GPU {gpu.index} is {nvidia.SLOWDOWNS[reason]}"
+        yield f"GPU {gpu.index} is {SLOWDOWNS[reason]}"
     if active or gpu.temperature_c is None or gpu.temperature_c < HOT:
         return
     clock, most = gpu.sm_clock_mhz, gpu.sm_clock_max_mhz

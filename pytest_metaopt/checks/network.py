@@ -9,8 +9,10 @@ from .. import Finding, check, fail, not_applicable
 from ..core.text import some
 from ..documents.launch import Launch
 from ..launch.nodes import Node
+from ..probes.node.facts import NodeFacts
 from ..probes.node.fleet import Fleet
-from ..probes.node.node import STANDARD_MTU, Network, NodeFacts, PathToNeighbour
+from ..probes.node.network import Network
+from ..probes.node.path_mtu import STANDARD_MTU, PathToNeighbour
 from .launch import spans_nodes
 from .node import uses_rdma
 from .problems import tell

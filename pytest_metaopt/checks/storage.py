@@ -8,7 +8,8 @@ from ..documents.launch import Launch
 from ..launch.nodes import Node
 from ..probes.node.file_systems import ATOMIC, NETWORK, OBJECT_STORES, VOLATILE
 from ..probes.node.fleet import Fleet
-from ..probes.node.node import Mount, Place
+from ..probes.node.mounts import Mount
+from ..probes.node.storage import Place
 
 LEAST_BYTES = 10**9
 LEAST_INODES = 1000

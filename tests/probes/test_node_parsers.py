@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from pytest_metaopt.launch import hosts as hostspec
 from pytest_metaopt.launch.nodes import Node
-from pytest_metaopt.probes.node.node import Limits, Mount, NodeFacts, Place
+from pytest_metaopt.probes.node.facts import NodeFacts
+from pytest_metaopt.probes.node.limits import Limits
+from pytest_metaopt.probes.node.mounts import Mount
 from pytest_metaopt.probes.node.sections import Output
+from pytest_metaopt.probes.node.storage import Place
 
 GIB = 1 << 30
 QUESTIONS = ["clock", "system", "env", "interfaces", "limits", "path", "storage", "nvidia_smi", "kernel_log"]

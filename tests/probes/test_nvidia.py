@@ -12,25 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_metaopt.probes.node.nvidia import (
-    DEAD_XIDS,
-    SECTIONS,
-    Driver,
-    Fabric,
-    FabricManager,
-    Gpu,
-    KernelLog,
-    Process,
-    RemappedRows,
-    Xid,
-    accepts_model,
-    driver,
-    fabric_manager,
-    memory_problem,
-    nccl_versions,
-    xids,
-)
+from pytest_metaopt.probes.node.fabric import Fabric, FabricManager, fabric_manager
+from pytest_metaopt.probes.node.gpu import Gpu, Process, RemappedRows
+from pytest_metaopt.probes.node.gpu_memory import memory_problem
+from pytest_metaopt.probes.node.gpu_model import accepts_model
+from pytest_metaopt.probes.node.nccl import nccl_versions
+from pytest_metaopt.probes.node.nvidia_smi import Driver, driver
+from pytest_metaopt.probes.node.questions import GPU_COMMANDS
 from pytest_metaopt.probes.node.sections import Output
+from pytest_metaopt.probes.node.xid import DEAD_XIDS, KernelLog, Xid, xids
 
 FOLDER = Path(__file__).parents[1] / "recorded" / "nvidia"
 XMLS = sorted(FOLDER.glob("smi-*.xml"))
@@ -658,7 +648,7 @@ def tool(node: Path) -> Callable[[str, str], None]:
 
 
 def said(section: str, node: Path) -> Output:
-    _, command = SECTIONS[section]
+    _, command = GPU_COMMANDS[section]
     assert "\n" not in command
     done = subprocess.run(
         ["/bin/sh", "-c", command],

@@ -21,7 +21,8 @@ from ..transport import reach, relay
 from ..transport.reach import Reply, Trouble
 from ..transport.relay import Heard
 from . import sections
-from .node import NodeFacts, questions
+from .facts import NodeFacts
+from .questions import questions
 from .sections import Question
 
 _LAST = "clock_at_end"

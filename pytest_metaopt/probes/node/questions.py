@@ -1,0 +1,66 @@
+"""What each node of a launch is asked, all in one round trip."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ...documents.launch import Launch
+from ...launch.nodes import Node
+from . import clock, network
+from .fabric import FABRIC_MANAGER_COMMAND
+from .limits import LIMITS_COMMAND
+from .nccl import ENVIRONMENT_COMMAND, NCCL_LIBRARY_COMMAND
+from .nvidia_smi import NVIDIA_SMI_COMMAND
+from .path_mtu import PATH_COMMAND, is_ip_address
+from .sections import Question
+from .storage import STORAGE_COMMAND
+from .xid import KERNEL_LOG_COMMAND
+
+# No check of ours reads it; a project's own may.
+_SYSTEM_COMMAND = "uname -srm"
+
+GPU_COMMANDS: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        # A driver that hangs keeps its own answer back, which therefore comes last.
+        "kernel_log": (10, KERNEL_LOG_COMMAND),
+        "fabric_manager": (10, FABRIC_MANAGER_COMMAND),
+        "nccl_library": (0, NCCL_LIBRARY_COMMAND),
+        "nvidia_smi": (20, NVIDIA_SMI_COMMAND),
+    }
+)
+"""What a node with GPUs is asked: seconds that the answer may take (0: it waits for nothing), and command.
+
+They change nothing, never ask for a password, and end with output also where the tool is missing.
+"""
+
+
+def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
+    """Return what each node of a launch is asked: what may hang comes last.
+
+    :param neighbour: the node that a packet of full size is sent to; None: none.
+    """
+    asked = {
+        "clock": clock.QUESTION,
+        "system": Question(_SYSTEM_COMMAND, 0),
+        "env": Question(ENVIRONMENT_COMMAND, 5),
+        "interfaces": network.QUESTION,
+    }
+    asked["limits"] = Question(LIMITS_COMMAND, 0)
+    if neighbour is not None and neighbour.address is not None:
+        given_network = launch.model.network if launch.model is not None else None
+        interface = (given_network.interface if given_network is not None else None) or ""
+        given = f"neighbour={shlex.quote(neighbour.address)} interface={shlex.quote(interface)}"
+        # A ping waits a second; what may wait for longer is the look-up of a name.
+        asked["path"] = Question(f"{given}\n{PATH_COMMAND}", 0 if is_ip_address(neighbour.address) else 20)
+    if launch.storage_path is not None:
+        # A network file system whose server is gone answers never.
+        asked["storage"] = Question(f"p={shlex.quote(launch.storage_path)}\n{STORAGE_COMMAND}", 10)
+    if launch.gpus is not None:
+        # A driver that hangs keeps its own answer back, not the Xid that explains it.
+        for name, (seconds, command) in GPU_COMMANDS.items():
+            if name != "fabric_manager" or launch.has_nvswitch:
+                asked[name] = Question(command, seconds)
+    asked["clock_at_end"] = clock.QUESTION
+    return asked
