@@ -20,7 +20,7 @@ _WORDS = st.text(
     ),
     min_size=1,
     max_size=12,
-).filter(lambda text: bool(text.strip()) and "YOUR_" not in text)
+).filter(lambda text: bool(text.strip()) and "YOUR_" not in text and "replace-me" not in text)
 
 _ANYTHING: st.SearchStrategy[Any] = st.recursive(
     st.none()

@@ -842,7 +842,6 @@ declare("generator", "cleans_up", "generator")
 declare("raises", "raises", "x")
 declare("skips", "skips", "x")
 declare("fails", "fails", "x")
-declare("absent", "no_such_fixture", "x")
 declare("needs_another", "needs_another", "x")
 declare("in_vain", "mends_nothing", "x")
 declare("clean_up", "breaks_while_cleaning_up", "broken-clean-up")
@@ -874,7 +873,6 @@ def test_bootstraps_of_users_mend_in_every_way_a_fixture_can_and_tell_why_they_c
         "raises": "bootstrap raises failed: RuntimeError: the tool said no",
         "skips": "bootstrap skips failed: only on weekdays",
         "fails": "bootstrap fails failed: the shelf is bare",
-        "absent": "bootstrap no_such_fixture failed: there is no fixture 'no_such_fixture'",
         "needs_another": "bootstrap needs_another failed: there is no fixture 'another'",
         "in_vain": "bootstrap mends_nothing ran, but it still does not hold",
     }

@@ -87,7 +87,7 @@ def test_a_project_that_is_not_ready_ends_with_exit_1_and_what_to_do(project: Pr
     assert "Set project.smoke_test_command" in todo
     assert artifact == f"artifact: {project.artifact_path}"
     assert project.artifact()["status"] == "FAILED"
-    assert f"{CAMPAIGN_NAME}:5: R7: project.smoke_test_command is an empty string" in done.stdout
+    assert f"{CAMPAIGN_NAME}:5:3: R7: project.smoke_test_command is an empty string" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -94,7 +94,7 @@ def test_a_failed_check_shows_what_is_wrong_where_and_how_to_mend_it(project: Pr
     result = project.preflight("--color=no")
     assert result.ret == 1
     _, *failure = section(result, "FAILURES")
-    assert failure[0] == f"{CAMPAIGN_NAME}:5: R7: project.smoke_test_command is an empty string"
+    assert failure[0] == f"{CAMPAIGN_NAME}:5:3: R7: project.smoke_test_command is an empty string"
     fix = " ".join(" ".join(failure[1:]).split())
     assert fix.startswith("fix: Set project.smoke_test_command to a command")
     assert len([line for line in result.outlines if line.startswith("metaopt: ")]) == 1
@@ -167,7 +167,7 @@ def test_a_check_that_does_not_apply_says_why_in_its_own_words(mixed: Project) -
 @pytest.mark.parametrize(
     ("option", "shown", "hidden"),
     [
-        ("--tb=long", ["Traceback", "repo.py", ":5: R7: project.smoke", "fix: Set", "to do:"], []),
+        ("--tb=long", ["Traceback", "repo.py", ":5:3: R7: project.smoke", "fix: Set", "to do:"], []),
         (
             "--tb=line",
             [f"{CAMPAIGN_NAME}:5: project.smoke_test_command is an empty string", "to do:"],
@@ -181,7 +181,7 @@ def test_a_check_that_does_not_apply_says_why_in_its_own_words(mixed: Project) -
         ),
         (
             "-qq",
-            ["FAILURES", ":5: R7: project.smoke"],
+            ["FAILURES", ":5:3: R7: project.smoke"],
             ["preflight readiness", "to do:", "9 checks", "metaopt:"],
         ),
     ],
@@ -308,7 +308,7 @@ def require_junit(mixed: Project) -> None:
     assert "Ask for more" in message("own[budget]", "skipped")
     text = found["repo[R7]"].findtext("failure")
     assert text is not None
-    assert text.startswith(f"{CAMPAIGN_NAME}:5: R7: ")
+    assert text.startswith(f"{CAMPAIGN_NAME}:5:3: R7: ")
     assert "Traceback" not in text
 
 
@@ -417,6 +417,6 @@ def test_the_catalog_fits_80_columns_and_names_what_there_is_to_know_of_each_che
 def test_a_list_of_fixtures_holds_no_verdict(project: Project) -> None:
     result = project.preflight("--fixtures")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["bootstrap_gitignore -- *", "campaign -- *"])
+    result.stdout.fnmatch_lines(["bootstrap_gitignore -- *", "campaign [[]module scope[]] -- *"])
     assert "preflight readiness" not in result.stdout.str()
     assert {".ml-metaopt", ".gitignore"}.isdisjoint(project.tree())
