@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_metaopt.documents.kinds import KINDS
-from pytest_metaopt.probes.services.sky import CLOUDS
+from pytest_metaopt.documents.provider import CLOUDS
 from pytest_metaopt.session.catalog import checks_of_module
 
 ROOT = Path(__file__).parents[1]

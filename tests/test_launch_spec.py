@@ -20,7 +20,7 @@ from pytest_metaopt.checks import launch as launch_checks
 from pytest_metaopt.core import quantity
 from pytest_metaopt.core.document import DocumentError
 from pytest_metaopt.core.finding import NotApplicable
-from pytest_metaopt.documents.launch import load_launch
+from pytest_metaopt.documents.launch_reader import load_launch
 from pytest_metaopt.launch import hosts as hostspec
 from pytest_metaopt.launch.launcher import of_command
 from pytest_metaopt.session.catalog import checks_of_module
@@ -100,23 +100,28 @@ def test_the_full_spec_has_every_key_and_every_value_is_what_was_meant(tmp_path:
     assert set(launch.data) == set(LaunchModel.model_fields)
     assert not launch.problems
     local, remote = launch.nodes
+    facts = launch.facts
     assert (local.name, local.address, local.host.text) == ("local", None, "local://")
-    assert (remote.name, remote.address, remote.env) == ("gpu-1", "10.0.0.1", {"NCCL_SOCKET_IFNAME": "eth1"})
+    assert (remote.name, remote.address, dict(remote.env)) == (
+        "gpu-1",
+        "10.0.0.1",
+        {"NCCL_SOCKET_IFNAME": "eth1"},
+    )
     assert remote.host.text == f"ssh://me@gpu-1.test:2222?ssh_config={tmp_path}/cluster.conf"
     assert (remote.host.host, str(remote.host)) == ("gpu-1.test", "ssh://me@gpu-1.test:2222")
-    assert (str(launch.gpus), launch.size) == ("8 A100 with 80GB+", 2)
-    assert launch.memory == 200 * 10**9
-    assert launch.storage.budget == 3 * 40 * 10**9 + round(1.5 * (1 << 40))
-    assert launch.collective_timeout == 600
-    assert launch.time_between_preemptions == 6 * 3600
-    assert launch.launcher is not None
-    assert launch.launcher.options == {
+    assert (str(facts.gpus.value), facts.node_count) == ("8 A100 with 80GB+", 2)
+    assert facts.memory.value == 200 * 10**9
+    assert facts.disk_budget == 3 * 40 * 10**9 + round(1.5 * (1 << 40))
+    assert facts.collective_timeout.value == 600
+    assert facts.time_between_preemptions.value == 6 * 3600
+    assert facts.launcher.value is not None
+    assert facts.launcher.value.options == {
         "max_restarts": "3",
         "rdzv_backend": "c10d",
         "nnodes": "2",
         "no_python": "",
     }
-    assert launch.env == {
+    assert facts.env == {
         "SKY": "x",
         "LATER": "",
         "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
@@ -265,19 +270,22 @@ def test_secrets_of_a_skypilot_task_are_shown_nowhere(project: Project) -> None:
 def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: Path) -> None:
     path = tmp_path / LAUNCH_NAME
     path.write_text(SKYPILOT)
-    task = load_launch(path)
-    assert task.valid
-    assert (str(task.gpus), task.size, task.names_nodes) == ("8 A100", 2, False)
-    assert task.memory == 64 * 10**9
+    launch = load_launch(path)
+    assert launch.valid
+    task = launch.facts
+    assert (str(task.gpus.value), task.node_count, task.names_nodes) == ("8 A100", 2, False)
+    assert task.memory.value == 64 * 10**9
     assert task.env == {"NCCL_DEBUG": "INFO", "WANDB_API_KEY": SECRET, "HF_TOKEN": ""}
-    assert task.launcher is not None
-    assert task.launcher.name == "torchrun"
-    assert task.launcher.option("max-restarts") == "3"
-    assert task.launcher.option("rdzv_backend") == "c10d"
+    launcher = task.launcher.value
+    assert launcher is not None
+    assert launcher.name == "torchrun"
+    assert launcher.option("max-restarts") == "3"
+    assert launcher.option("rdzv_backend") == "c10d"
     path.write_text(GOOD["portable"])
-    request = load_launch(path)
-    assert (str(request.gpus), request.size) == ("1 A100 with 24GB+", 1)
-    assert (request.storage.budget, request.storage_path, request.launcher) == (100 * 10**9, ".", None)
+    request = load_launch(path).facts
+    assert (str(request.gpus.value), request.node_count) == ("1 A100 with 24GB+", 1)
+    assert (request.disk_budget, request.storage_path.value) == (100 * 10**9, ".")
+    assert not request.launcher.given
 
 
 @pytest.mark.parametrize(
@@ -300,7 +308,7 @@ def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: 
 def test_accelerators_as_skypilot_writes_them(tmp_path: Path, accelerators: Any, told: str) -> None:
     path = tmp_path / LAUNCH_NAME
     path.write_text(spec(resources={"accelerators": accelerators}))
-    assert str(load_launch(path).gpus) == told
+    assert str(load_launch(path).facts.gpus.value) == told
 
 
 def test_a_file_is_recognised_by_its_name_or_its_keys(project: Project) -> None:
@@ -1027,10 +1035,11 @@ def test_any_launch_spec_is_judged(tmp_path: Path, tree: Any) -> None:
         assert str(error).isprintable()
         return
     # What is asked of nodes asks for these.
-    assert launch.size >= 0
-    assert (launch.memory or 0) >= 0
-    assert launch.storage.budget >= 0
-    assert launch.uses_nccl in {True, False}
+    facts = launch.facts
+    assert facts.node_count >= 0
+    assert (facts.memory.value or 0) >= 0
+    assert facts.disk_budget >= 0
+    assert facts.uses_nccl in {True, False}
     for check in CHECKS:
         if check.when is not None and not check.when(launch):
             continue

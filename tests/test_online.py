@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from pytest_metaopt.documents.provider import CLOUDS
 from pytest_metaopt.probes.command import Deadline, Runner
-from pytest_metaopt.probes.services.sky import ASKS_THE_CLOUD, CLOUDS
+from pytest_metaopt.probes.services.sky import ASKS_THE_CLOUD
 from pytest_metaopt.probes.services.vast import VastAccount, vast_account
 from tests.conftest import CAMPAIGN, Project
 from tests.probes.servers import free_port

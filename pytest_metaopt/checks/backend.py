@@ -11,8 +11,9 @@ from functools import partial
 from .. import check, fail
 from ..core.text import described, did_you_mean
 from ..documents.campaign import Campaign
+from ..documents.provider import CLOUDS, infra_name
 from ..probes.services.git import Repository, Trouble
-from ..probes.services.sky import CLOUDS, Cloud, SkyPilot, infra_name
+from ..probes.services.sky import Cloud, SkyPilot
 from ..probes.services.wandb import SAAS_HOSTS, Credential
 from .repo import require_text
 

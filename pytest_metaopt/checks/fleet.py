@@ -20,7 +20,7 @@ _MOST_NAMED = 5
 
 
 def _has_several(launch: Launch) -> bool:
-    return launch.valid and len(launch.nodes) > 1
+    return len(launch.facts.nodes) > 1
 
 
 def _several_with_gpus(launch: Launch) -> bool:

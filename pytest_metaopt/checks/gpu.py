@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from .. import Finding, check, fail
 from ..core.text import enumeration, shortened, some
 from ..documents.launch import Launch
+from ..launch.gpu_memory import memory_problem
+from ..launch.gpu_model import accepts_model
 from ..launch.gpus import GpuNeed
 from ..launch.nodes import Node
 from ..probes.node.fleet import Fleet
 from ..probes.node.gpu import SLOWDOWNS, Gpu
-from ..probes.node.gpu_memory import memory_problem
-from ..probes.node.gpu_model import accepts_model
-from ..probes.node.nvidia_smi import Driver, advice
+from ..probes.node.nvidia_smi import Driver
 from ..probes.node.xid import Xid
-from .problems import tell
+from .problems import finding, tell
 
 HOT = 83
 """Degrees Celsius from which a GPU slows itself down (contract of the launch spec)."""
@@ -31,26 +31,39 @@ _WHOLE = "If the launch needs whole GPUs, with no process on them: sudo nvidia-s
 
 
 def _asks_gpus(launch: Launch) -> bool:
-    return launch.valid and launch.gpus is not None
+    return launch.facts.gpus.given
 
 
 def _has_nvswitch(launch: Launch) -> bool:
-    return _asks_gpus(launch) and launch.has_nvswitch
+    return _asks_gpus(launch) and launch.facts.has_nvswitch
 
 
 def _driver(fleet: Fleet, node: Node) -> Driver:
     """Return what the driver tells; ends the check where it tells nothing."""
     driver = fleet.facts(node, "nvidia_smi").driver
     if driver.problem is not None and not driver.gpus:
-        need = fleet.launch.gpus
         more = [told for told in driver.lost if told not in driver.problem]
         lost = f" ({'; '.join(more)})" if more else ""
         fail(
             f"{node.name}: {driver.problem}{lost}",
-            remediation=advice(driver),
-            line=fleet.launch.line(need.keys) if need is not None else None,
+            remediation=_advice(driver),
+            at=fleet.launch.gpus.position,
         )
     return driver
+
+
+def _advice(found: Driver) -> str:
+    """Return what an operator does about a driver that tells nothing."""
+    told = (found.problem or "").lower()
+    if "there is no nvidia-smi" in told:
+        return "Run where the GPUs are, or install NVIDIA's driver (in a container: docker run --gpus all)."
+    if "version mismatch" in told:
+        return "The driver was updated and not loaded anew: reboot, or unload and load its kernel modules."
+    if "communicate" in told:
+        return "Load the driver (modprobe nvidia), and look at dmesg: its module fits another kernel, maybe."
+    if "hangs" in told:
+        return "Look at dmesg for Xid, then reboot: a driver that hangs does not come back."
+    return "Run nvidia-smi by hand, and look at dmesg for NVRM."
 
 
 @check(
@@ -64,24 +77,23 @@ def _driver(fleet: Fleet, node: Node) -> Driver:
 )
 def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
     """The driver answers, and shows the count, model and memory that the spec asks for."""
-    need = launch.gpus
+    need, place = launch.facts.gpus.value, launch.facts.gpus.position
     assert need is not None, "asked only where GPUs are"
     driver = _driver(fleet, node)
-    line = launch.line(need.keys)
     names = enumeration(sorted({gpu.name for gpu in driver.gpus}))
     found = f"{len(driver.gpus)} GPU{'' if len(driver.gpus) == 1 else 's'} ({names})"
     shows = f"the driver shows {found}; wanted: {need}"
     short = [list(_short_of(driver, one, shows)) for one in need.alternatives or (need,)]
     # Of several alternatives none is the one that was meant, so that only what is there is told.
     problems = [] if not all(short) else [shows] if need.alternatives else short[0]
-    tell([Finding(f"{node.name}: {problem}", line) for problem in (*driver.lost, *problems)])
+    tell([finding(f"{node.name}: {problem}", place) for problem in (*driver.lost, *problems)])
     cut = [str(gpu.index) for gpu in driver.gpus if gpu.mig]
     if cut:
         fail(
             f"{node.name}: GPU {enumeration(cut)} {'is' if len(cut) == 1 else 'are'} cut into MIG instances;"
             " a process gets one instance, not the whole GPU",
             remediation=_WHOLE,
-            line=line,
+            at=place,
             advisory=True,
         )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from .. import check, fail
-from ..core.document import KeyPath
-from ..core.problem import Problem
+from .. import Finding, check, fail
+from ..core.document import Position
 from ..core.quantity import told_duration
 from ..documents.launch import Launch
+from ..launch.facts import LaunchFacts
 from ..launch.launcher import Launcher, is_whole, known_later
-from .problems import fail_with
+from .problems import fail_with, finding, tell_in_order
 
 _TORCHRUN = "torchrun"
 _HOROVOD = "horovodrun"
@@ -33,39 +33,32 @@ def is_valid(launch: Launch) -> bool:
 
 def spans_nodes(launch: Launch) -> bool:
     """Tell whether GPUs of several nodes work together."""
-    return launch.valid and launch.spans_nodes
+    return launch.facts.spans_nodes
 
 
 def _spans_nodes_with_torch(launch: Launch) -> bool:
-    return spans_nodes(launch) and (launch.launcher is None or launch.launcher.name != _HOROVOD)
+    known = launch.facts.launcher.value
+    return spans_nodes(launch) and (known is None or known.name != _HOROVOD)
 
 
 def _uses_torchrun(launch: Launch) -> bool:
-    known = launch.launcher
-    return launch.valid and launch.size > 1 and known is not None and known.name == _TORCHRUN
+    known = launch.facts.launcher.value
+    return launch.facts.node_count > 1 and known is not None and known.name == _TORCHRUN
 
 
 def _is_elastic_horovod(launch: Launch) -> bool:
-    known = launch.launcher
-    if not launch.valid or known is None or known.name != _HOROVOD:
+    facts = launch.facts
+    known = facts.launcher.value
+    if known is None or known.name != _HOROVOD:
         return False
     # Horovod itself: it is elastic with one of these (0.28.1, horovod/runner/launch.py).
     if any(known.option(name) is not None for name in ("min_np", "host_discovery_script")):
         return True
-    model = launch.model.elasticity if launch.model is not None else None
-    return model is not None and (
-        model.expected_lost_workers is not None or model.pinned_to_max_np is not None
-    )
+    return facts.expected_lost_workers.given or facts.pinned_to_max_np.given
 
 
 def _gives_cadence(launch: Launch) -> bool:
-    return launch.valid and _best_interval(launch) is not None
-
-
-def _launcher_place(launch: Launch) -> KeyPath:
-    return (
-        ("run",) if launch.get("run") is not None and launch.get("launcher.args") is None else ("launcher",)
-    )
+    return _best_interval(launch.facts) is not None
 
 
 @check(
@@ -90,10 +83,11 @@ def launch_is_accepted(launch: Launch) -> None:
 )
 def nodes_are_named(launch: Launch) -> None:
     """Nodes are named where the launch has several; else only this machine is asked."""
-    if not launch.names_nodes:
+    facts = launch.facts
+    if not facts.names_nodes:
         fail(
-            f"the launch has {launch.size} nodes and names none: only this machine was asked",
-            line=launch.line("num_nodes" if launch.get("num_nodes") is not None else "run"),
+            f"the launch has {facts.node_count} nodes and names none: only this machine was asked",
+            at=facts.size.position,
         )
 
 
@@ -107,34 +101,37 @@ def nodes_are_named(launch: Launch) -> None:
 )
 def dead_rank_is_noticed(launch: Launch) -> None:
     """A dead rank is noticed: async error handling is on, and the collective timeout was set on purpose."""
-    fail_with(launch, list(_unnoticed(launch)))
-    if "NCCL_DEBUG" not in launch.env:
+    facts = launch.facts
+    tell_in_order(list(_unnoticed(facts)))
+    if "NCCL_DEBUG" not in facts.env:
         fail(
             "NCCL_DEBUG is not set, so a first launch that hangs tells nothing",
             remediation="Set env.NCCL_DEBUG: INFO for a first launch, WARN later.",
-            line=launch.env_line("NCCL_DEBUG"),
+            at=facts.env.variable("NCCL_DEBUG").position,
             advisory=True,
         )
 
 
-def _unnoticed(launch: Launch) -> Iterator[Problem]:
-    name = next((name for name in _ASYNC if name in launch.env), None)
+def _unnoticed(facts: LaunchFacts) -> Iterator[Finding]:
+    env = facts.env
+    name = next((name for name in _ASYNC if name in env), None)
     if name is None:
         told = f"{_ASYNC[0]} is not set, so a rank that waits for a dead one may never be told"
-        yield Problem(("env",), told)
-    elif launch.env[name] not in _TEARS_DOWN:
-        told = f"{name} is {launch.env[name]}, which leaves a rank running whose collective failed; wanted: 1"
-        yield Problem((launch.env_block(name), name), told)
-    for node in launch.nodes:
+        yield finding(told, env.variable(_ASYNC[0]).position)
+    elif env[name] not in _TEARS_DOWN:
+        told = f"{name} is {env[name]}, which leaves a rank running whose collective failed; wanted: 1"
+        yield finding(told, env.variable(name).position)
+    for node in facts.nodes:
         for own in _ASYNC:
             if node.env.get(own, "1") not in _TEARS_DOWN:
                 told = f"{own} is {node.env[own]} on {node.name}, which leaves a rank running there"
-                yield Problem((*node.keys, "env", own), f"{told} whose collective failed; wanted: 1")
-    if launch.collective_timeout is None:
-        yield Problem(
-            ("launcher",),
+                place = node.env.variable(own).position
+                yield finding(f"{told} whose collective failed; wanted: 1", place)
+    if not facts.collective_timeout.given:
+        yield finding(
             "launcher.collective_timeout is not given: the default, 30 min (10 min since PyTorch 2.2), hides"
             " a dead rank for so long",
+            facts.collective_timeout.position,
         )
 
 
@@ -148,49 +145,50 @@ def _unnoticed(launch: Launch) -> Iterator[Problem]:
 )
 def restart_resumes(launch: Launch) -> None:
     """A restart by torchrun goes on where the training was: restarts, c10d, checkpoints, load-latest."""
-    fail_with(launch, list(_not_resumed(launch)))
+    tell_in_order(list(_not_resumed(launch.facts)))
 
 
-def _not_resumed(launch: Launch) -> Iterator[Problem]:
-    known = launch.launcher
+def _not_resumed(facts: LaunchFacts) -> Iterator[Finding]:
+    known = facts.launcher.value
     if known is None:
         return
-    place = _launcher_place(launch)
-    restarts, name, at = _torchrun_option(launch, known, "max_restarts")
+    restarts, name, at = _torchrun_option(facts, known, "max_restarts")
     if restarts is None:
-        yield Problem(at, f"{name} is not given: it is 0, and the first lost rank ends the launch")
+        yield finding(f"{name} is not given: it is 0, and the first lost rank ends the launch", at)
     elif known_later(restarts):
-        yield Problem(at, f"{name} {_LATER}max_restarts")
+        yield finding(f"{name} {_LATER}max_restarts", at)
     elif not is_whole(restarts.removeprefix("-")):
-        yield Problem(at, f"{name} is {restarts}; wanted: a whole number above 0")
+        yield finding(f"{name} is {restarts}; wanted: a whole number above 0", at)
     elif int(restarts) <= 0:
-        yield Problem(at, f"{name} is {restarts}: the first lost rank ends the launch")
-    backend, name, at = _torchrun_option(launch, known, "rdzv_backend")
+        yield finding(f"{name} is {restarts}: the first lost rank ends the launch", at)
+    backend, name, at = _torchrun_option(facts, known, "rdzv_backend")
     if known.option("standalone") is not None:
-        yield Problem(place, "--standalone is for one node")
+        yield finding("--standalone is for one node", facts.launcher.position)
     elif backend is not None and known_later(backend):
-        yield Problem(at, f"{name} is not known before the launch; say it as launcher.args.rdzv_backend")
+        yield finding(f"{name} is not known before the launch; say it as launcher.args.rdzv_backend", at)
     elif backend != "c10d":
         told = "is not given: it is static" if backend is None else f"is {backend}"
-        yield Problem(at, f"{name} {told}, with which ranks can't join again; wanted: c10d")
-    if launch.storage.checkpoint_dir is None:
-        yield Problem(("storage",), "storage.checkpoint_dir is not given: a restart begins at step 0")
-    if launch.storage.resume is not True:
-        told = "is false" if launch.storage.resume is False else "is not given"
-        yield Problem(
-            ("storage", "resume"), f"storage.resume {told}: a restart that loads nothing begins at step 0"
-        )
+        yield finding(f"{name} {told}, with which ranks can't join again; wanted: c10d", at)
+    if not facts.checkpoint_dir.given:
+        told = "storage.checkpoint_dir is not given: a restart begins at step 0"
+        yield finding(told, facts.checkpoint_dir.position)
+    if facts.resume.value is not True:
+        told = "is false" if facts.resume.given else "is not given"
+        told = f"storage.resume {told}: a restart that loads nothing begins at step 0"
+        yield finding(told, facts.resume.position)
 
 
-def _torchrun_option(launch: Launch, known: Launcher, name: str) -> tuple[str | None, str, KeyPath]:
+def _torchrun_option(
+    facts: LaunchFacts, known: Launcher, name: str
+) -> tuple[str | None, str, Position | None]:
     """Return what torchrun takes for an option, what that is called, and where it is said.
 
     It takes PET_* for options that are not given (torch 2.5.1, distributed/argparse_util.py).
     """
-    variable = f"PET_{name.upper()}"
-    if known.option(name) is None and launch.env.get(variable):
-        return launch.env[variable], variable, (launch.env_block(variable), variable)
-    return known.option(name), f"--{name.replace('_', '-')}", _launcher_place(launch)
+    variable = facts.env.variable(f"PET_{name.upper()}")
+    if known.option(name) is None and variable.value:
+        return variable.value, f"PET_{name.upper()}", variable.position
+    return known.option(name), f"--{name.replace('_', '-')}", facts.launcher.position
 
 
 @check(
@@ -203,45 +201,43 @@ def _torchrun_option(launch: Launch, known: Launcher, name: str) -> tuple[str | 
 )
 def elastic_horovod_goes_on(launch: Launch) -> None:
     """Elastic Horovod goes on with lost workers: min-np is low enough, the timeout known, sizes pinned."""
-    fail_with(launch, list(_paused(launch)))
+    tell_in_order(list(_paused(launch.facts)))
 
 
-def _paused(launch: Launch) -> Iterator[Problem]:
-    known, model = launch.launcher, launch.model
-    if known is None or model is None:
+def _paused(facts: LaunchFacts) -> Iterator[Finding]:
+    known, place = facts.launcher.value, facts.launcher.position
+    if known is None:
         return
-    elasticity = model.elasticity
-    place = _launcher_place(launch)
     least = known.integer("min_np")
     most = known.integer("max_np") or known.integer("np")
-    lost = elasticity.expected_lost_workers if elasticity is not None else None
+    lost = facts.expected_lost_workers.value
     if least is None:
         told = "is not given, so the loss of any worker pauses the launch"
-        yield Problem(place, f"--min-np {_not_known(known, 'min_np') or told}")
+        yield finding(f"--min-np {_not_known(known, 'min_np') or told}", place)
     if most is None and (later := _not_known(known, "max_np") or _not_known(known, "np")):
-        yield Problem(place, f"--max-np {later}")
+        yield finding(f"--max-np {later}", place)
     elif most is None:
-        yield Problem(place, "--max-np is not given, so the full size is not known")
+        yield finding("--max-np is not given, so the full size is not known", place)
     if lost is None:
         told = "elasticity.expected_lost_workers is not given, so --min-np can't be judged"
-        yield Problem(("elasticity",), told)
+        yield finding(told, facts.expected_lost_workers.position)
     if least is not None and most is not None and lost is not None and least > most - lost:
         left = max(most - lost, 0)
         told = f"--min-np is {least}: with {lost} of {most} workers lost, {left} are too few to go on"
-        yield Problem(place, told)
+        yield finding(told, place)
     timeout = known.option("elastic_timeout")
     if timeout is not None and not (known_later(timeout) or (is_whole(timeout) and int(timeout))):
-        yield Problem(place, f"--elastic-timeout is {timeout}; wanted: whole seconds, above 0")
-    if timeout is None and "HOROVOD_ELASTIC_TIMEOUT" not in launch.env:
-        yield Problem(
-            place,
+        yield finding(f"--elastic-timeout is {timeout}; wanted: whole seconds, above 0", place)
+    if timeout is None and "HOROVOD_ELASTIC_TIMEOUT" not in facts.env:
+        yield finding(
             "neither --elastic-timeout nor HOROVOD_ELASTIC_TIMEOUT is given: a launch below --min-np pauses"
             f" for {_HOROVOD_TIMEOUT} s before it ends",
+            place,
         )
-    if elasticity is None or elasticity.pinned_to_max_np is not True:
-        yield Problem(
-            ("elasticity", "pinned_to_max_np"),
+    if facts.pinned_to_max_np.value is not True:
+        yield finding(
             "elasticity.pinned_to_max_np is not true: learning rate and shards change with the workers",
+            facts.pinned_to_max_np.position,
         )
 
 
@@ -262,23 +258,24 @@ def _not_known(known: Launcher, name: str) -> str | None:
 )
 def checkpoints_are_written_often_enough(launch: Launch) -> None:
     """Checkpoints are written about as often as is best: W = sqrt(2 mu C) (Young, Daly)."""
-    best = _best_interval(launch)
+    best = _best_interval(launch.facts)
     assert best is not None, "asked only where both times are given"
-    given = launch.storage.checkpoint_every
-    if given is None:
+    given = launch.facts.checkpoint_every
+    if given.value is None:
         fail(
             f"a checkpoint every {told_duration(best)} is best, and storage.checkpoint_every is not given",
-            line=launch.line("storage"),
+            at=given.position,
         )
-    if not best / _TOLERANCE <= given <= best * _TOLERANCE:
-        costs = "more is lost at a preemption" if given > best else "more time is spent on writing"
+    if not best / _TOLERANCE <= given.value <= best * _TOLERANCE:
+        costs = "more is lost at a preemption" if given.value > best else "more time is spent on writing"
         fail(
-            f"a checkpoint every {told_duration(best)} is best; at one every {told_duration(given)} {costs}",
-            line=launch.line("storage.checkpoint_every"),
+            f"a checkpoint every {told_duration(best)} is best; at one every"
+            f" {told_duration(given.value)} {costs}",
+            at=given.position,
         )
 
 
-def _best_interval(launch: Launch) -> float | None:
+def _best_interval(facts: LaunchFacts) -> float | None:
     """Return Young's and Daly's interval in seconds; None where a time that it takes is not given."""
-    between, write = launch.time_between_preemptions, launch.storage.write_time
+    between, write = facts.time_between_preemptions.value, facts.write_time.value
     return math.sqrt(2 * between * write) if between is not None and write is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from .. import Finding, check, fail, not_applicable
+from .. import check, fail, not_applicable
 from ..core.text import some
 from ..documents.launch import Launch
 from ..launch.nodes import Node
@@ -15,7 +15,7 @@ from ..probes.node.network import Network
 from ..probes.node.path_mtu import STANDARD_MTU, PathToNeighbour
 from .launch import spans_nodes
 from .node import uses_rdma
-from .problems import tell
+from .problems import finding, tell
 
 IFNAME = "NCCL_SOCKET_IFNAME"
 HCA = "NCCL_IB_HCA"
@@ -25,7 +25,7 @@ _MOST_NAMED = 3
 def effective_env(launch: Launch, facts: NodeFacts) -> Mapping[str, str]:
     """Return ``NCCL_*`` as a rank on the node gets it: what the spec says, else what is found there."""
     found = {name: value for name, (value, _) in facts.nccl_env.items()}
-    return {**found, **launch.env, **facts.node.env}
+    return {**found, **launch.facts.env, **facts.node.env}
 
 
 def selected(names: Iterable[str], wanted: str) -> list[str]:
@@ -63,8 +63,8 @@ def nccl_takes_the_right_interface(launch: Launch, fleet: Fleet, node: Node) -> 
         fail(f"{node.name}: its interfaces are not known: {network.problem}")
     env = effective_env(launch, facts)
     problems = [*_socket_problems(env, network), *_rdma_problems(launch, env, network)]
-    line = launch.env_line(IFNAME)
-    tell([Finding(f"{node.name}: {problem}", line) for problem in problems])
+    place = launch.facts.env.variable(IFNAME).position
+    tell([finding(f"{node.name}: {problem}", place) for problem in problems])
 
 
 def _socket_problems(env: Mapping[str, str], network: Network) -> Iterator[str]:
@@ -132,12 +132,10 @@ def _selected_ports(named: Mapping[str, object], wanted: str) -> list[str]:
 
 def _has_packets_or_wishes(launch: Launch) -> bool:
     """Tell whether a node can send to another, or the spec says what its interface has to be."""
-    if not launch.valid:
-        return False
-    if len(launch.nodes) > 1 and any(node.address is not None for node in launch.nodes):
+    facts = launch.facts
+    if len(facts.nodes) > 1 and any(node.address is not None for node in facts.nodes):
         return True
-    network = launch.model.network if launch.model is not None else None
-    return network is not None and (network.mtu is not None or network.interface is not None)
+    return facts.mtu.given or facts.interface.given
 
 
 @check(
@@ -156,10 +154,9 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
     if answer.trouble is not None and "path" not in answer.facts.outputs:
         evidence = ring.evidence_against(node)
         if evidence is not None:
-            fail(f"{node.name} {answer.trouble.message}; {evidence}", line=launch.line(node.keys))
-    network = launch.model.network if launch.model is not None else None
-    wanted = network.mtu if network is not None else None
-    interface = network.interface if network is not None else None
+            fail(f"{node.name} {answer.trouble.message}; {evidence}", at=node.position)
+    wanted = launch.facts.mtu.value
+    interface = launch.facts.interface.value
     if interface is not None:
         _require_interface(launch, fleet, node, interface, wanted)
     if fleet.neighbour(node) is None:
@@ -169,17 +166,17 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
             fail(
                 f"{node.name}: which interface is to have an MTU of {wanted} is not known",
                 remediation="Name it as network.interface, or give nodes[].address.",
-                line=launch.line("network.mtu"),
+                at=launch.facts.mtu.position,
                 advisory=True,
             )
         not_applicable("no other node has an address that it could send to")
     path = fleet.facts(node, "path").path
     told = ring.odd_mtu(node, wanted)
     if told is not None:
-        fail(f"{node.name}: {told}", line=launch.line("network.mtu"))
+        fail(f"{node.name}: {told}", at=launch.facts.mtu.position)
     told = ring.lost_by(node)
     if told is not None and ring.odd_mtu(fleet.after(node), wanted) is None:
-        fail(told, line=launch.line(node.keys))
+        fail(told, at=node.position)
     following = fleet.after(node)
     if path.problem is not None:
         fail(
@@ -211,10 +208,10 @@ def _require_interface(launch: Launch, fleet: Fleet, node: Node, name: str, mtu:
         fail(
             f"{node.name}: there is no interface {name}; there is {some(there, _MOST_NAMED) or 'none'}",
             remediation="Correct network.interface: ip -br link shows what is there.",
-            line=launch.line("network.interface"),
+            at=launch.facts.interface.position,
         )
     if mtu is not None and (told := _wrong_mtu(name, found.mtu, mtu)) is not None:
-        fail(f"{node.name}: {told}", line=launch.line("network.mtu"))
+        fail(f"{node.name}: {told}", at=launch.facts.mtu.position)
 
 
 def _wrong_mtu(device: str, mtu: int, wanted: int) -> str | None:

@@ -25,21 +25,20 @@ def _told(amount: int) -> str:
 
 
 def _has_remote_node(launch: Launch) -> bool:
-    return any(node.host.transport != "local" for node in launch.nodes)
+    return any(node.host.transport != "local" for node in launch.facts.nodes)
 
 
 def _asks_memory(launch: Launch) -> bool:
-    return launch.valid and launch.memory is not None
+    return launch.facts.memory.given
 
 
 def _uses_nccl(launch: Launch) -> bool:
-    return launch.valid and launch.uses_nccl
+    return launch.facts.uses_nccl
 
 
 def uses_rdma(launch: Launch) -> bool:
     """Tell whether NCCL is to use RDMA."""
-    network = launch.model.network if launch.model is not None else None
-    return network is not None and bool(network.rdma)
+    return launch.facts.rdma.value is True
 
 
 @check(
@@ -57,7 +56,7 @@ def node_is_reachable(fleet: Fleet, node: Node) -> None:
         fail(
             f"{node.name} {answer.trouble.message}",
             remediation=answer.trouble.remediation,
-            line=fleet.launch.line(node.keys),
+            at=node.position,
         )
 
 
@@ -72,14 +71,14 @@ def node_is_reachable(fleet: Fleet, node: Node) -> None:
 def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
     """A process gets the memory that is asked for: by memory.max of its cgroups, not the host's total."""
     limits = fleet.facts(node, "limits").limits
-    wanted = launch.memory or 0
+    wanted = launch.facts.memory.value or 0
     if limits.memory is None:
         fail(f"{node.name}: how much memory it has is not known ({limits.problem or 'it does not tell'})")
     if limits.memory < wanted:
         by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
         fail(
             f"{node.name}: a process gets {told_size(limits.memory)} ({by}); wanted: {told_size(wanted)}",
-            line=launch.line("memory" if "memory" in launch.data else "resources.memory"),
+            at=launch.facts.memory.position,
         )
 
 

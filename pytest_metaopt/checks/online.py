@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .. import check, fail, not_applicable
 from ..documents.campaign import Campaign
-from ..probes.services.sky import ASKS_THE_CLOUD, Cloud, infra_name
+from ..documents.provider import infra_name
+from ..probes.services.sky import ASKS_THE_CLOUD, Cloud
 from ..probes.services.vast import VastAccount
 from ..probes.services.wandb import Credential, Viewer
 from .backend import NO_SERVER, provider_is_remote, talks_to_server, wandb_mode

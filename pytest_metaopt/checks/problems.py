@@ -19,10 +19,16 @@ def fail_with(
     advisory: bool = False,
 ) -> None:
     """Fail with all of *problems*, each with its place, in the order of the file; return if there is none."""
-    placed = [(document.position(problem.keys), problem.message) for problem in problems]
-    placed.sort(key=lambda place: place[0] or (0, 0))
-    findings = [finding(message, position) for position, message in placed]
-    tell(findings, remediation=remediation, advisory=advisory)
+    findings = [finding(problem.message, document.position(problem.keys)) for problem in problems]
+    tell_in_order(findings, remediation=remediation, advisory=advisory)
+
+
+def tell_in_order(
+    findings: Sequence[Finding], *, remediation: str | None = None, advisory: bool = False
+) -> None:
+    """Fail with *findings* in the order of the file; return if there is none."""
+    ordered = sorted(findings, key=lambda found: (found.line or 0, found.column or 0))
+    tell(ordered, remediation=remediation, advisory=advisory)
 
 
 def tell(

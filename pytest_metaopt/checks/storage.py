@@ -17,17 +17,17 @@ LEAST_INODES = 1000
 
 
 def _has_path(launch: Launch) -> bool:
-    return launch.valid and launch.storage_path is not None
+    return launch.facts.storage_path.given
 
 
 def _keeps_checkpoints(launch: Launch) -> bool:
-    return launch.valid and launch.keeps_checkpoints
+    return launch.facts.checkpoint_dir.given
 
 
 def _place(launch: Launch, fleet: Fleet, node: Node) -> tuple[Place, str]:
     """Return what holds the path, and a phrase for where that is."""
     place = fleet.facts(node, "storage").place
-    path = launch.storage_path
+    path = launch.facts.storage_path.value
     if place.problem is not None:
         fail(
             f"{node.name}: {path}: the disk {place.problem}",
@@ -37,7 +37,7 @@ def _place(launch: Launch, fleet: Fleet, node: Node) -> tuple[Place, str]:
         fail(
             f"{node.name}: {path} is a link to {place.dangling or 'nowhere'}, which is not there",
             remediation="Mount what it leads to, or correct the link.",
-            line=launch.line("storage.checkpoint_dir"),
+            at=launch.facts.storage_path.position,
         )
     return place, f"{place.mount.point} ({_kind(place.mount)})" if place.mount is not None else "its mount"
 
@@ -63,15 +63,15 @@ def _kind(mount: Mount) -> str:
 def checkpoint_directory_can_be_written(launch: Launch, fleet: Fleet, node: Node) -> None:
     """The checkpoint directory is a folder that can be written, or can be made."""
     place, mount = _place(launch, fleet, node)
-    path, line = launch.storage_path, launch.line("storage.checkpoint_dir")
+    path, at = launch.facts.checkpoint_dir.value, launch.facts.checkpoint_dir.position
     if place.mount is not None and place.mount.read_only:
-        fail(f"{node.name}: {path} is on {mount}, which is mounted read-only", line=line)
+        fail(f"{node.name}: {path} is on {mount}, which is mounted read-only", at=at)
     if not place.folder:
         what = path if place.there else f"{path} can't be made, since {place.real}"
-        fail(f"{node.name}: {what} is no folder", line=line)
+        fail(f"{node.name}: {what} is no folder", at=at)
     if not place.writable:
         what = path if place.there else f"{path} is not there, and {place.real}"
-        fail(f"{node.name}: {what} can't be written by the user that we log in as", line=line)
+        fail(f"{node.name}: {what} can't be written by the user that we log in as", at=at)
 
 
 @check(
@@ -87,18 +87,22 @@ def disk_has_room(launch: Launch, fleet: Fleet, node: Node) -> None:
     place, mount = _place(launch, fleet, node)
     if place.free_bytes is None:
         fail(f"{node.name}: {mount} does not tell how much is free")
-    budget = launch.storage.budget
+    facts = launch.facts
+    budget = facts.disk_budget
     if place.free_bytes >= max(budget, LEAST_BYTES):
         return
-    free = f"{node.name}: {told_size(place.free_bytes)} free on {mount}, which holds {launch.storage_path}"
+    free = (
+        f"{node.name}: {told_size(place.free_bytes)} free on {mount}, which holds {facts.storage_path.value}"
+    )
     if budget < LEAST_BYTES:
         fail(f"{free}; wanted: {told_size(LEAST_BYTES)} or more")
     parts = []
-    if launch.storage.checkpoint_size is not None:
-        parts.append(f"{launch.storage.checkpoints} x {told_size(launch.storage.checkpoint_size)}")
-    if launch.storage.scratch:
-        parts.append(f"{told_size(launch.storage.scratch)} scratch")
-    fail(f"{free}; wanted: {told_size(budget)} ({' + '.join(parts)})", line=launch.line("storage"))
+    if facts.checkpoint_size.value is not None:
+        parts.append(f"{facts.checkpoints.value or 1} x {told_size(facts.checkpoint_size.value)}")
+    if facts.scratch.value:
+        parts.append(f"{told_size(facts.scratch.value)} scratch")
+    asking = facts.checkpoint_size if facts.checkpoint_size.given else facts.scratch
+    fail(f"{free}; wanted: {told_size(budget)} ({' + '.join(parts)})", at=asking.position)
 
 
 @check(
@@ -119,7 +123,7 @@ def disk_has_inodes(launch: Launch, fleet: Fleet, node: Node) -> None:
     if free < LEAST_INODES:
         fail(
             f"{node.name}: {free} of {place.total_inodes} inodes are free on {mount}, which holds"
-            f" {launch.storage_path}; wanted: {LEAST_INODES} or more"
+            f" {launch.facts.storage_path.value}; wanted: {LEAST_INODES} or more"
         )
 
 
@@ -135,23 +139,23 @@ def disk_has_inodes(launch: Launch, fleet: Fleet, node: Node) -> None:
 def checkpoints_survive(launch: Launch, fleet: Fleet, node: Node) -> None:
     """The checkpoint directory lies on a mount that survives the teardown of the machine."""
     place, mount = _place(launch, fleet, node)
-    path, line = launch.storage_path, launch.line("storage.checkpoint_dir")
+    path, at = launch.facts.checkpoint_dir.value, launch.facts.checkpoint_dir.position
     if place.mount is None:
-        fail(f"{node.name}: what {path} is mounted on is not known", line=line)
-    durable = launch.storage.durable_mounts
+        fail(f"{node.name}: what {path} is mounted on is not known", at=at)
+    durable = launch.facts.durable_mounts.value
     if durable:
         if not any(_counts_as(place.mount, wanted) for wanted in durable):
             told = f"{node.name}: {path} is really on {mount}, which is none of {', '.join(durable)}"
-            fail(f"{told}; is that mounted?", line=line)
+            fail(f"{told}; is that mounted?", at=at)
         return
     kind = _kind(place.mount)
     if kind in VOLATILE:
-        fail(f"{node.name}: {path} is on {mount}, which is gone with the machine", line=line)
+        fail(f"{node.name}: {path} is on {mount}, which is gone with the machine", at=at)
     if kind not in NETWORK | OBJECT_STORES:
         fail(
             f"{node.name}: {path} is on {mount}; nobody says whether that survives the teardown",
             remediation="Name the mounts that do in storage.durable_mounts.",
-            line=line,
+            at=at,
             advisory=True,
         )
 
@@ -178,15 +182,15 @@ def _counts_as(mount: Mount, wanted: str) -> bool:
 def rename_is_atomic(launch: Launch, fleet: Fleet, node: Node) -> None:
     """The mount is of a kind whose rename is atomic: a checkpoint is there whole, or not at all."""
     place, mount = _place(launch, fleet, node)
-    path, line = launch.storage_path, launch.line("storage.checkpoint_dir")
+    path, at = launch.facts.checkpoint_dir.value, launch.facts.checkpoint_dir.position
     kind = _kind(place.mount) if place.mount is not None else None
     if kind in OBJECT_STORES:
         told = f"{node.name}: {path} is on {mount}, an object store: a rename there is a copy"
-        fail(f"{told}, so that a rank may load half a checkpoint", line=line)
+        fail(f"{told}, so that a rank may load half a checkpoint", at=at)
     if kind not in ATOMIC:
         fail(
             f"{node.name}: whether a rename is atomic on {mount} is not known; nothing is written to try it",
             remediation="Ask whoever runs the file system.",
-            line=line,
+            at=at,
             advisory=True,
         )

@@ -217,10 +217,10 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="launch",
             help="Run the checks of this launch spec: its nodes, GPUs, networks and disks (repeatable).",
-            fixture_help="The launch spec: ``nodes``, ``gpus``, ``storage``, ``launcher``, ``env``.",
+            fixture_help="The launch file: ``nodes``, ``facts`` (``facts.gpus.value``, ``.position``).",
             suffixes=(".yaml", ".yml"),
-            load=_in("launch", "load_launch"),
-            recognises=_in("launch", "looks_like_launch"),
+            load=_in("launch_reader", "load_launch"),
+            recognises=_in("launch_reader", "looks_like_launch"),
             check_modules=(
                 "pytest_metaopt.checks.launch",
                 "pytest_metaopt.checks.node",
@@ -229,7 +229,7 @@ KINDS: Mapping[str, Kind] = {
                 "pytest_metaopt.checks.network",
                 "pytest_metaopt.checks.fleet",
             ),
-            json_schema=_in("launch", "json_schema"),
+            json_schema=_in("launch_reader", "json_schema"),
             companion="launch",
             subjects={"node": nodes},
             probe_modules=("pytest_metaopt.probes.node.fleet",),

@@ -1,19 +1,16 @@
 """What a launch spec has to be: the rules that need no more than the file, as pydantic's models.
 
-The format is this project's own (contract of the launch spec). What a SkyPilot task (0.14.1) or a portable
-job request says in the same sense is taken under its own names: ``resources``, ``num_nodes``, ``envs``,
-``run``.
+The format is this project's own (contract of the launch spec). The keys of a SkyPilot task and of a portable
+job request may stand in it too: ``resources``, ``num_nodes``, ``envs``, ``run``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
 )
@@ -23,8 +20,8 @@ from pydantic_core import core_schema
 from ..core.document import KeyPath
 from ..core.problem import Problem
 from ..core.text import described
-from ..launch import accelerator
 from ..launch.launcher import NAMES, canonical, known_later, of_command
+from .foreign.skypilot import SkyPilotResources, SkyPilotTask
 from .launch_fields import (
     AbsolutePath,
     Address,
@@ -32,7 +29,6 @@ from .launch_fields import (
     Duration,
     GpuMemory,
     Interface,
-    LaterVariables,
     Memory,
     MountPoint,
     NodeName,
@@ -41,17 +37,10 @@ from .launch_fields import (
     too_large,
     wrong_variables,
 )
-from .schema import VISIBLE, Block, Words, near, refusal, validated, wanting
+from .schema import VISIBLE, Block, Words, near, validated, wanting
 from .schema import json_schema as json_schema_of
 
 _MOST_NODES = 10_000
-_OF_SKYPILOT = (
-    *("accelerator_args", "any_of", "autostop", "cloud", "cpus", "disk_size", "disk_tier"),
-    *("ephemeral_storage", "image_id", "infra", "instance_type", "job_recovery", "labels", "local_disk"),
-    *("max_hourly_cost", "network_tier", "ordered", "ports", "priority", "priority_class", "region"),
-    *("spot_recovery", "use_spot", "volumes", "zone"),
-)
-"""Its other keys of ``resources`` (sky/utils/schemas.py), so that none is taken for a typo."""
 
 
 class NodeEntry(Block):
@@ -194,47 +183,20 @@ class Elasticity(Block):
     )
 
 
-def _accelerators(value: Any) -> Any:
-    for _, told in accelerator.problems(value):
-        raise refusal(told)
-    return value
-
-
-class Resources(Block):
+class Resources(SkyPilotResources):
     """What a SkyPilot task or a portable job request asks for; what is no question here is let be."""
 
-    model_config = ConfigDict(extra="ignore")
-    ignored: ClassVar[str] = "SkyPilot's other keys (cloud, region, use_spot, ...) are its own affair"
-
     gpu: Gpus | None = Field(None, description="The GPUs, as a portable job request has them.")
-    accelerators: Annotated[Any, AfterValidator(_accelerators)] = Field(
-        None, description="The GPUs, as SkyPilot writes them: A100:8, 80GB+:2."
-    )
-    memory: Any = Field(None, description="Memory a node, GiB: 64, or 64+ for at least (as SkyPilot).")
     disk: Size | None = Field(None, description="Disk a node: 100GB (portable job request).")
 
-    @classmethod
-    def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
-        own = [name for name in cls.model_fields if name not in given]
-        for key in given:
-            if not isinstance(key, str) or key in cls.model_fields or key in _OF_SKYPILOT:
-                continue
-            # Of the keys that nobody knows only a typo of one that is asked about is told.
-            if near(key, own) and near(key, [*own, *_OF_SKYPILOT]) == near(key, own):
-                yield (key,), f"is no known key{near(key, own)}"
 
-
-class LaunchModel(Block):
+class LaunchModel(SkyPilotTask):
     """The nodes of a launch, and what has to be true of them (pytest-metaopt)."""
 
-    name: Words | None = Field(None, description="What the launch is called.")
     nodes: list[Annotated[NodeEntry, BeforeValidator(_entry)]] | None = Field(
         None,
         description="The nodes: host specs, or mappings with host; default: this machine.",
         json_schema_extra={**wanting("a list of host specs"), "minItems": 1, "maxItems": _MOST_NODES},
-    )
-    num_nodes: int | None = Field(
-        None, ge=1, description="How many nodes.", json_schema_extra=wanting("an integer, 1 or more")
     )
     gpus: Gpus | None = Field(None, description="The GPUs that each node must have.")
     memory: Memory | None = Field(None, description="The memory that a process gets on each node: 200GB+.")
@@ -248,14 +210,8 @@ class LaunchModel(Block):
     )
     network: Network | None = Field(None, description="The network between the nodes.")
     launcher: LauncherEntry | None = Field(None, description="What starts the ranks.")
-    run: Words | None = Field(None, description="The command line that is run on the nodes.")
     env: Variables | None = Field(
         None, description="The environment that ranks get.", json_schema_extra=wanting("a mapping")
-    )
-    envs: LaterVariables | None = Field(
-        None,
-        description="The same, as SkyPilot calls it; null: given at launch.",
-        json_schema_extra=wanting("a mapping"),
     )
     storage: Storage | None = Field(None, description="Where checkpoints are kept.")
     elasticity: Elasticity | None = Field(None, description="What is known of lost workers.")
@@ -264,18 +220,6 @@ class LaunchModel(Block):
         description="Clouds in the order of preference (portable job request); not asked about.",
         json_schema_extra=wanting("a list of names"),
     )
-    workdir: Any = Field(None, description="SkyPilot's; not asked about.")
-    setup: Any = Field(None, description="SkyPilot's; not asked about.")
-    file_mounts: Any = Field(None, description="SkyPilot's; not asked about.")
-    volumes: Any = Field(None, description="SkyPilot's; not asked about.")
-    secrets: Any = Field(None, description="SkyPilot's; not asked about, and never shown.")
-    managed_secrets: Any = Field(None, description="SkyPilot's; not asked about, and never shown.")
-    service: Any = Field(None, description="SkyPilot's; not asked about.")
-    pool: Any = Field(None, description="SkyPilot's; not asked about.")
-    event_callback: Any = Field(None, description="SkyPilot's; not asked about.")
-    inputs: Any = Field(None, description="SkyPilot's; not asked about.")
-    outputs: Any = Field(None, description="SkyPilot's; not asked about.")
-    config: Any = Field(None, description="SkyPilot's; not asked about.")
 
     @classmethod
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
@@ -285,8 +229,8 @@ class LaunchModel(Block):
                 yield ("nodes",), "is an empty list; name a node, or remove the key for this machine"
             if len(nodes) > _MOST_NODES:
                 yield ("nodes",), f"has {len(nodes)} nodes; wanted: {_MOST_NODES} at most"
+        yield from super().rules(given)
         yield from wrong_variables(given, "env")
-        yield from wrong_variables(given, "envs")
         yield from _same_said_twice(given)
         yield from _launcher_contradictions(given)
 

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.document import KeyPath
-
 _NO_GPU = re.compile(r"(?:cpu|none|tpu)(?:$|[^a-z])", re.IGNORECASE)
 
 
@@ -19,14 +17,12 @@ class GpuNeed:
     :param count: how many.
     :param name: the model as people write it; None: any.
     :param memory: the memory of each, ``40GB`` or ``24GB+`` (at least); None: any.
-    :param keys: what leads to it in the document.
     :param alternatives: where one of several will do, all of them; the count is the least then.
     """
 
     count: int
     name: str | None = None
     memory: str | None = None
-    keys: KeyPath = ("gpus",)
     alternatives: tuple[GpuNeed, ...] = ()
 
     def __str__(self) -> str:
@@ -36,32 +32,26 @@ class GpuNeed:
         return f"{self.count} {self.name or 'GPU'}{f' with {self.memory}' if self.memory else ''}"
 
 
-def of_accelerators(value: object, keys: KeyPath) -> GpuNeed | None:
-    """Return the GPUs that SkyPilot's ``accelerators`` asks for; None: none.
-
-    :param keys: what leads to it in the document.
-    """
+def of_accelerators(value: object) -> GpuNeed | None:
+    """Return the GPUs that SkyPilot's ``accelerators`` asks for; None: none."""
     if isinstance(value, Mapping):
         entries = [name if count is None else f"{name}:{count}" for name, count in value.items()]
     else:
         entries = list(value) if isinstance(value, tuple | list) else [value]
-    return any_of([_of_entry(entry, keys) for entry in entries], keys)
+    return any_of([_of_entry(entry) for entry in entries])
 
 
-def any_of(needs: Sequence[GpuNeed | None], keys: KeyPath) -> GpuNeed | None:
-    """Return what asks for one of *needs*; None where one of them is that there is no GPU.
-
-    :param keys: what leads to it in the document.
-    """
+def any_of(needs: Sequence[GpuNeed | None]) -> GpuNeed | None:
+    """Return what asks for one of *needs*; None where one of them is that there is no GPU."""
     given = [need for need in needs if need is not None]
     if not given or len(given) < len(needs):
         return None
     if len(given) == 1:
         return given[0]
-    return GpuNeed(min(need.count for need in given), keys=keys, alternatives=tuple(dict.fromkeys(given)))
+    return GpuNeed(min(need.count for need in given), alternatives=tuple(dict.fromkeys(given)))
 
 
-def _of_entry(entry: object, keys: KeyPath) -> GpuNeed | None:
+def _of_entry(entry: object) -> GpuNeed | None:
     if not isinstance(entry, str):
         return None
     name: str | None = None
@@ -78,7 +68,7 @@ def _of_entry(entry: object, keys: KeyPath) -> GpuNeed | None:
         return None
     if name is not None and name.upper() == "NVIDIA":
         name = None
-    return GpuNeed(count, name, memory, keys)
+    return GpuNeed(count, name, memory)
 
 
 def _amount(text: str) -> int | None:

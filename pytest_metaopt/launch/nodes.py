@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from ..core.document import KeyPath, dotted
+from ..core.document import Document, KeyPath, Position, dotted
 from ..core.problem import Problem
 from ..core.text import described_number
+from ..core.value import Value
 from . import hosts as hostspec
+from .environment import Environment
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class Node:
     :param address: what its neighbours reach it by; None: nobody said.
     :param env: what only the ranks on it get.
     :param keys: what leads to it in the document.
+    :param position: where it stands in the file; None where that is not known.
     """
 
     name: str
     host: hostspec.HostSpec
     address: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Environment = field(default_factory=Environment)
     keys: KeyPath = ()
+    position: Position | None = None
 
 
 class Written(Protocol):
@@ -55,24 +58,29 @@ class _Entry(NamedTuple):
     env: Mapping[str, str] | None = None
 
 
+def this_machine(document: Document) -> Node:
+    """Return the node of a launch that names none."""
+    return Node("local", hostspec.parse(hostspec.LOCAL, document.path.parent), position=document.position(()))
+
+
 class Nodes:
     """The nodes that a launch spec names, and what is wrong with them.
 
-    :param data: the spec's root mapping.
+    :param document: the spec; relative paths are relative to its folder.
     :param written: its nodes, validated; None where something is wrong with the spec.
-    :param folder: what relative paths are relative to.
     """
 
-    def __init__(self, data: Mapping[Any, Any], written: Sequence[Written] | None, folder: Path) -> None:
+    def __init__(self, document: Document, written: Sequence[Written] | None) -> None:
         self.listed: list[Node] = []
         self.problems: list[Problem] = []
-        self._folder = folder
+        self._document = document
+        self._folder = document.path.parent
         self._taken: dict[str, KeyPath] = {}
         # How many hosts are written; None: what a pattern stands for is not known.
         self._count: int | None = 0
-        given = data.get("nodes")
+        given = document.data.get("nodes")
         if not given:
-            self.listed.append(Node("local", hostspec.parse(hostspec.LOCAL, folder)))
+            self.listed.append(this_machine(document))
             return
         entries = list(_entries(given, written))
         for entry in entries:
@@ -80,7 +88,7 @@ class Nodes:
         if self._count is not None and isinstance(given, tuple):
             # An entry that can't be read is a node all the same.
             self._count += len(given) - len(entries)
-        self._compare(data.get("num_nodes"))
+        self._compare(document.data.get("num_nodes"))
 
     def _add(self, entry: _Entry) -> None:
         where = dotted(entry.keys)
@@ -101,7 +109,16 @@ class Nodes:
                 continue
             self._taken[name] = entry.keys
             address = entry.address or (host.host if host.transport in {"ssh", "ansible"} else None)
-            self.listed.append(Node(name, host, address, entry.env or {}, entry.keys))
+            place = self._document.position(entry.keys)
+            self.listed.append(Node(name, host, address, self._environment(entry), entry.keys, place))
+
+    def _environment(self, entry: _Entry) -> Environment:
+        keys = (*entry.keys, "env")
+        variables = entry.env or {}
+        return Environment(
+            {name: Value.of(self._document, value, *keys, name) for name, value in variables.items()},
+            Value.of(self._document, None, *keys),
+        )
 
     def _hosts(self, entry: _Entry) -> Sequence[hostspec.HostSpec] | None:
         """Return the hosts that an entry stands for; None where that is not known, which is told."""

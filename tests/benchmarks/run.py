@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pytest_metaopt.core.settings import DEFAULT_CONNECTIONS
-from pytest_metaopt.documents.launch import load_launch
+from pytest_metaopt.documents.launch_reader import load_launch
 from pytest_metaopt.probes.node.fleet import Fleet
 from tests.benchmarks.measure import Cost, by_turns, command_once, in_a_row, median, report, run_once
 from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, make_empty_repository
@@ -288,7 +288,7 @@ def nodes_over_ssh(base: Path) -> None:
 def ask_nodes(document: Path) -> Cost:
     """Ask every node of a launch spec everything, as a session does, and return the wall time."""
     started = time.perf_counter()
-    fleet = Fleet(load_launch(document), limit=60, connections=DEFAULT_CONNECTIONS)
+    fleet = Fleet(load_launch(document).facts, limit=60, connections=DEFAULT_CONNECTIONS)
     troubles = [trouble for node in fleet.nodes if (trouble := fleet.answer(node).trouble) is not None]
     if troubles:
         raise RuntimeError(troubles[0].message)

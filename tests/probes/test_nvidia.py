@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_metaopt.launch.gpu_memory import memory_problem
+from pytest_metaopt.launch.gpu_model import accepts_model
 from pytest_metaopt.probes.node.fabric import Fabric, FabricManager, fabric_manager
 from pytest_metaopt.probes.node.gpu import Gpu, Process, RemappedRows
-from pytest_metaopt.probes.node.gpu_memory import memory_problem
-from pytest_metaopt.probes.node.gpu_model import accepts_model
 from pytest_metaopt.probes.node.nccl import nccl_versions
 from pytest_metaopt.probes.node.nvidia_smi import Driver, driver
 from pytest_metaopt.probes.node.questions import GPU_COMMANDS

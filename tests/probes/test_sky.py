@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 from pytest_metaopt.core.document import Document
+from pytest_metaopt.documents.provider import ALIASES, CLOUDS, infra_name
 from pytest_metaopt.probes.command import Deadline, Result, Runner
 from pytest_metaopt.probes.services.sky import (
-    ALIASES,
-    CLOUDS,
     Cloud,
     SkyPilot,
     ask,
-    infra_name,
     sky_cloud,
     skypilot,
 )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ...core.finding import CheckFailed, Finding
 from ...core.settings import Settings
 from ...documents.launch import Launch
+from ...launch.facts import LaunchFacts
 from ...launch.nodes import Node
 from ..command import Deadline, Runner
 from ..pool import probe
@@ -90,7 +91,7 @@ class Fleet:
 
     def __init__(
         self,
-        launch: Launch,
+        launch: LaunchFacts,
         *,
         limit: float,
         connections: int,
@@ -164,7 +165,7 @@ class Fleet:
         answer = self.answer(node)
         if answer.trouble is not None and not all(name in answer.facts.outputs for name in wanted or ("",)):
             raise CheckFailed(
-                [Finding(f"{node.name} {answer.trouble.message}", self.launch.line(node.keys))],
+                [Finding(f"{node.name} {answer.trouble.message}", *(node.position or ()))],
                 answer.trouble.remediation,
             )
         return answer.facts
@@ -209,7 +210,7 @@ def neighbours(nodes: Sequence[Node]) -> Sequence[Node | None]:
 def fleet(launch: Launch, settings: Settings, session_folder: Path | None, run: Runner) -> Fleet:
     """The nodes of the launch, each asked in one round trip, all of them at once."""
     return Fleet(
-        launch,
+        launch.facts,
         limit=settings.timeout,
         connections=settings.max_connections,
         folder=session_folder,

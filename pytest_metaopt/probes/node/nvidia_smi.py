@@ -252,17 +252,3 @@ def _switch(node: ET.Element, path: str) -> bool | None:
 
 def _either(one: bool | None, other: bool | None) -> bool | None:
     return other if one is None else one or bool(other)
-
-
-def advice(found: Driver) -> str:
-    """Return what an operator does where :func:`driver` gives a problem."""
-    told = (found.problem or "").lower()
-    if "there is no nvidia-smi" in told:
-        return "Run where the GPUs are, or install NVIDIA's driver (in a container: docker run --gpus all)."
-    if "version mismatch" in told:
-        return "The driver was updated and not loaded anew: reboot, or unload and load its kernel modules."
-    if "communicate" in told:
-        return "Load the driver (modprobe nvidia), and look at dmesg: its module fits another kernel, maybe."
-    if "hangs" in told:
-        return "Look at dmesg for Xid, then reboot: a driver that hangs does not come back."
-    return "Run nvidia-smi by hand, and look at dmesg for NVRM."

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ...documents.launch import Launch
+from ...launch.facts import LaunchFacts
 from ...launch.nodes import Node
 from . import clock, network
 from .fabric import FABRIC_MANAGER_COMMAND
@@ -36,7 +36,7 @@ They change nothing, never ask for a password, and end with output also where th
 """
 
 
-def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
+def questions(launch: LaunchFacts, neighbour: Node | None) -> Mapping[str, Question]:
     """Return what each node of a launch is asked: what may hang comes last.
 
     :param neighbour: the node that a packet of full size is sent to; None: none.
@@ -49,15 +49,14 @@ def questions(launch: Launch, neighbour: Node | None) -> Mapping[str, Question]:
     }
     asked["limits"] = Question(LIMITS_COMMAND, 0)
     if neighbour is not None and neighbour.address is not None:
-        given_network = launch.model.network if launch.model is not None else None
-        interface = (given_network.interface if given_network is not None else None) or ""
+        interface = launch.interface.value or ""
         given = f"neighbour={shlex.quote(neighbour.address)} interface={shlex.quote(interface)}"
         # A ping waits a second; what may wait for longer is the look-up of a name.
         asked["path"] = Question(f"{given}\n{PATH_COMMAND}", 0 if is_ip_address(neighbour.address) else 20)
-    if launch.storage_path is not None:
+    if launch.storage_path.value is not None:
         # A network file system whose server is gone answers never.
-        asked["storage"] = Question(f"p={shlex.quote(launch.storage_path)}\n{STORAGE_COMMAND}", 10)
-    if launch.gpus is not None:
+        asked["storage"] = Question(f"p={shlex.quote(launch.storage_path.value)}\n{STORAGE_COMMAND}", 10)
+    if launch.gpus.given:
         # A driver that hangs keeps its own answer back, not the Xid that explains it.
         for name, (seconds, command) in GPU_COMMANDS.items():
             if name != "fabric_manager" or launch.has_nvswitch:

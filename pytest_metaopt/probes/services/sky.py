@@ -25,43 +25,12 @@ from typing import TYPE_CHECKING
 
 from ...core.redaction import redact
 from ...core.text import one_line, printable
+from ...documents.provider import infra_name
 from ..command import Result, Runner, plain
 from ..pool import probe
 
 if TYPE_CHECKING:
     from ...core.document import Document
-
-CLOUDS = (
-    "aws",
-    "azure",
-    "cudo",
-    "do",
-    "fluidstack",
-    "gcp",
-    "hyperbolic",
-    "ibm",
-    "kubernetes",
-    "lambda",
-    "mithril",
-    "nebius",
-    "oci",
-    "paperspace",
-    "primeintellect",
-    "runpod",
-    "scp",
-    "seeweb",
-    "shadeform",
-    "slurm",
-    "ssh",
-    "vast",
-    "verda",
-    "vsphere",
-    "yotta",
-)
-"""What ``sky check`` takes, less the names that are for storage only (``sky.clouds``, SkyPilot 0.14.1)."""
-
-ALIASES = {"vast_ai": "vast", "vastai": "vast", "k8s": "kubernetes", "digitalocean": "do"}
-"""Other names of these: those of Vast are the orchestrator's, the others SkyPilot's own (0.14.1)."""
 
 ASKS_THE_CLOUD = frozenset(
     {
@@ -137,15 +106,6 @@ class Cloud:
     def computes(self) -> bool:
         """Whether machines can be had there; one that is enabled for storage only has none."""
         return bool(self.enabled) and (not self.capabilities or _COMPUTE in self.capabilities)
-
-
-def infra_name(provider: object) -> str | None:
-    """Return the name that ``sky check`` takes for a campaign's ``compute.provider``, or None."""
-    if not isinstance(provider, str):
-        return None
-    name = provider.strip().lower().replace("-", "_")
-    name = ALIASES.get(name, name)
-    return name if name in CLOUDS else None
 
 
 @probe("skypilot")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .text import LONGEST_VALUE
-
+_LONGEST_NAME = 200
+"""Characters of a product name that are looked at."""
 _BRANDS = frozenset({"NVIDIA", "TESLA", "GEFORCE", "QUADRO"})
 _NEUTRAL = frozenset(
     [
@@ -61,7 +61,7 @@ def _is_form(word: str) -> bool:
 
 def _words(name: str) -> frozenset[str]:
     """Return the words of a name, glued ones taken apart; boards of clouds carry a number of their own."""
-    plain = re.sub(r"-PG[0-9]{3}-[0-9]{3}", "", name[:LONGEST_VALUE].upper())
+    plain = re.sub(r"-PG[0-9]{3}-[0-9]{3}", "", name[:_LONGEST_NAME].upper())
     words: set[str] = set()
     for word in re.findall(r"[A-Z0-9]+", plain):
         memory = _MEMORY.fullmatch(word)

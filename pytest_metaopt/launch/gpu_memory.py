@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .text import clean
+from ..core.text import one_line, printable, shortened
 
 LEAST_OF_CLASS = 0.92
 """How much of the memory that a card is sold by ``nvidia-smi`` shows at least.
@@ -18,6 +18,7 @@ of 24 GiB (0.937), RTX A6000 45634 and 46068 of 48 (0.928, 0.937), B200 183359 o
 MOST_OF_CLASS = 1.02
 """And at most: none was found that shows more than the GiB that it is sold by."""
 
+_LONGEST_SPEC = 200
 _SPEC = re.compile(r"\s*([0-9]{1,6})(?:\.([0-9]{1,3}))?\s*(?:Gi?B?)?\s*(\+?)\s*", re.IGNORECASE)
 
 
@@ -28,7 +29,7 @@ def memory_problem(spec: str, memory_mib: int) -> str | None:
     """
     asked = _SPEC.fullmatch(spec)
     if not asked:
-        return f"{clean(spec)!r} is no amount of memory"
+        return f"{shortened(printable(one_line(spec)), _LONGEST_SPEC)!r} is no amount of memory"
     gib = float(f"{asked[1]}.{asked[2] or 0}")
     if memory_mib < gib * 1024 * LEAST_OF_CLASS:
         return f"it has {memory_mib} MiB, less than a card of {gib:g} GB"

@@ -1,0 +1,1 @@
+"""Launch files of other tools: one format a module, each a :class:`~..launch_reader.LaunchReader`."""
