@@ -1,6 +1,7 @@
 """The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them.
 
-It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes, and docs/nodes.md, where a laboratory of
+It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes, the outputs of docs/extending.md, and
+docs/nodes.md, where a laboratory of
 network namespaces can be made.
 """
 
@@ -113,10 +114,11 @@ def _replace(text: str, before: str, after: str, new: str) -> str:
 
 
 if __name__ == "__main__":
-    from tests import lab, mistakes, nodes_page
+    from tests import extending, lab, mistakes, nodes_page
 
     README.write_text(generated(README.read_text()))
     mistakes.PAGE.write_text(mistakes.page())
+    extending.PAGE.write_text(extending.renewed_page())
     missing = lab.available()
     if missing is None:
         nodes_page.PAGE.write_text(nodes_page.page())
