@@ -1,8 +1,7 @@
 """The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them.
 
 It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes, the outputs of docs/extending.md, and
-docs/nodes.md, where a laboratory of
-network namespaces can be made.
+docs/nodes.md, where a laboratory of network namespaces can be made.
 """
 
 from __future__ import annotations
