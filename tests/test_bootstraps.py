@@ -537,7 +537,7 @@ def test_a_refused_bootstrap_ends_the_session_with_both_causes_and_the_unwritten
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            f"{CAMPAIGN_NAME}: R1: .ml-metaopt leads out of the project root, to*",
+            f"{CAMPAIGN_NAME}:1:1: R1: .ml-metaopt leads out of the project root, to*",
             "  bootstrap bootstrap_state_folder failed: .ml-metaopt leads out of the*",
             "ERROR: the readiness artifact was not written:*",
         ]
@@ -885,7 +885,7 @@ def test_bootstraps_of_users_mend_in_every_way_a_fixture_can_and_tell_why_they_c
     assert {failure["check_id"] for failure in artifact["failures"]} == {*causes, "clean_up"}
     result.stdout.fnmatch_lines(
         [
-            f"{CAMPAIGN_NAME}: skips: x is missing",
+            f"{CAMPAIGN_NAME}:1:1: skips: x is missing",
             "  bootstrap skips failed: only on weekdays",
             "  fix: Mend it by hand.",
         ]

@@ -95,7 +95,7 @@ def test_own_checks_have_the_powers_of_built_in_ones(project: Project) -> None:
         [
             f"{CAMPAIGN_NAME}:14: budget: too dear",
             "  fix: Lower it to 0.",
-            f"{CAMPAIGN_NAME}: described: does not hold: The sky is green.",
+            f"{CAMPAIGN_NAME}:1:1: described: does not hold: The sky is green.",
             "*= 2 failed, 3 passed, 1 skipped, 7 bootstrapped, 1 advisory in *",
         ]
     )
@@ -370,9 +370,9 @@ def test_conftest_applies_to_its_folder_and_the_nearest_one_replaces_an_id(proje
     assert result.ret == 1
     said = [line.split(": R7: ") for line in result.outlines if ": R7: says" in line]
     assert dict(said) == {
-        f"a/{CAMPAIGN_NAME}": "says outer",
-        f"b/{CAMPAIGN_NAME}": "says inner",
-        f"b/deep/{CAMPAIGN_NAME}": "says innermost",
+        f"a/{CAMPAIGN_NAME}:1:1": "says outer",
+        f"b/{CAMPAIGN_NAME}:1:1": "says inner",
+        f"b/deep/{CAMPAIGN_NAME}:1:1": "says innermost",
     }
     asked = [line.split()[0] for line in result.outlines if "::own[" in line]
     assert sorted(asked) == [
@@ -603,7 +603,8 @@ def test_check_that_breaks_is_a_failure_with_a_traceback(project: Project) -> No
     assert outcomes(project)["gentle"] == "warning"
     result.stdout.fnmatch_lines(
         [
-            f"{CAMPAIGN_NAME}: crash: the check broke: KeyError: 'no_such_section'",
+            f"{CAMPAIGN_NAME}:1:1: crash: the check broke: KeyError:",
+            "    'no_such_section'",
             "  fix: Mend the check.",
             "Traceback (most recent call last):",
             "*conftest.py*in crash",

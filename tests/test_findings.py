@@ -33,13 +33,13 @@ def test_several_findings_are_told_at_once_each_with_its_place(project: Project)
             f"{CAMPAIGN_NAME}: sizes: 3 problems",
             f"{CAMPAIGN_NAME}:3:4: the first is 3; 5 is needed",
             f"{CAMPAIGN_NAME}:5: the second is missing",
-            f"{CAMPAIGN_NAME}: no place",
+            f"{CAMPAIGN_NAME}:1:1: no place",
             "  fix: Mend both.",
             "to do:",
             f"  1. sizes: 3 problems ({CAMPAIGN_NAME}:3)",
             "     line 3: the first is 3; 5 is needed",
             "     line 5: the second is missing",
-            "     no place",
+            "     line 1: no place",
             "     -> Mend both.",
             f"  1. one: only this ({CAMPAIGN_NAME}:2)",
         ]
@@ -49,7 +49,7 @@ def test_several_findings_are_told_at_once_each_with_its_place(project: Project)
         "3 problems",
         "line 3: the first is 3; 5 is needed",
         "line 5: the second is missing",
-        "no place",
+        "line 1: no place",
     ]
     case = next(
         case for case in ET.parse(project.path / "j.xml").iter("testcase") if case.get("name") == "own[sizes]"
@@ -57,7 +57,7 @@ def test_several_findings_are_told_at_once_each_with_its_place(project: Project)
     told = case.find("failure")
     assert told is not None
     assert told.get("message") == (
-        "3 problems; line 3: the first is 3; 5 is needed; line 5: the second is missing; no place."
+        "3 problems; line 3: the first is 3; 5 is needed; line 5: the second is missing; line 1: no place."
         " Fix: Mend both."
     )
 

@@ -294,7 +294,7 @@ def test_a_broken_registry_is_one_clear_failure_in_time(project: Project, name: 
     assert session.ret == 1
     assert session.words("failed") == {"manifest[models]"}
     assert session.told()["manifest[models]"].startswith(
-        "None: metaopt_model_registry = registry_code:REGISTRY: "
+        "1: metaopt_model_registry = registry_code:REGISTRY: "
     )
     assert wanted in session.told()["manifest[models]"]
     assert session.words("skipped") == {f"job[model_known-job-{number}]" for number in range(3)}
@@ -389,10 +389,10 @@ def test_several_keys_of_a_job_are_told_at_once_and_a_script_is_asked_for_its_he
     assert session.ret == 1
     assert session.told() == {
         "job[hyper_known-a]": "6: 4 problems\n"
-        "line 6: jobs[0] (a): hyper.epocs is unknown to scripts/train.py; did you mean 'epochs'?\n"
-        "line 6: jobs[0] (a): hyper.optim is neither adam nor sgd; did you mean 'adam'?\n"
-        "line 6: jobs[0] (a): hyper.amp is no boolean; it is a flag: wanted: true or false\n"
-        "line 6: jobs[0] (a): hyper.lr has a mapping in it, which no option takes"
+        "jobs[0] (a): hyper.epocs is unknown to scripts/train.py; did you mean 'epochs'?\n"
+        "jobs[0] (a): hyper.optim is neither adam nor sgd; did you mean 'adam'?\n"
+        "jobs[0] (a): hyper.amp is no boolean; it is a flag: wanted: true or false\n"
+        "jobs[0] (a): hyper.lr has a mapping in it, which no option takes"
     }
 
 

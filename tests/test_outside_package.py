@@ -120,6 +120,26 @@ def test_a_kind_that_cannot_be_used_is_named(installed: Path, source: str, probl
     assert run(installed, "pytest", "-q", "--co").returncode == 5
 
 
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("raise RuntimeError('boom')", "launch.yaml: launch format 'pods': RuntimeError: boom"),
+        ("recognises = None", "has no functions recognises(file) and read(file)"),
+    ],
+)
+def test_a_launch_reader_that_cannot_be_used_is_named(installed: Path, source: str, problem: str) -> None:
+    site = installed.parent / "site"
+    (site / "pods.py").write_text(source + "\n")
+    with next(site.glob("*.dist-info/entry_points.txt")).open("a") as file:
+        file.write("\n[pytest_metaopt.launch_readers]\npods = pods\n")
+    (installed / "launch.yaml").write_text("nodes: [local]\n")
+    done = run(installed, "pytest", "--metaopt-launch", "launch.yaml")
+    assert done.returncode == 2, done.stdout
+    told = " ".join((done.stdout + done.stderr).split())
+    assert problem in told
+    assert "Traceback" not in told
+
+
 def test_an_unknown_report_format_is_refused(installed: Path) -> None:
     done = run(installed, "pytest", "--metaopt-sweep=sweep.yaml", "--metaopt-report=gihub")
     assert done.returncode == 4

@@ -134,7 +134,7 @@ def test_a_node_that_is_down_is_one_entry(project: Project, mixed: Rack) -> None
         "1. reachable, gpu_present, gpu_health, gpu_xid and 2 more of gpu-04: can't be asked (exit status 1):"
         f" Error: No such container ({LAUNCH}:6) -> Let this work" in text
     )
-    assert "advisory (does not block): 1. gpu_throttling-gpu-02: GPU 0 is at 85 C ->" in text
+    assert f"advisory (does not block): 1. gpu_throttling-gpu-02: GPU 0 is at 85 C ({LAUNCH}:3) ->" in text
     assert "-> Let this work by hand: docker exec gpu-04 true" in text
 
 

@@ -61,14 +61,16 @@ def talks_to_server(campaign: Campaign) -> bool:
     when=provider_is_remote,
     remediation="Install SkyPilot into an environment whose commands are on PATH: pip install skypilot",
 )
-def skypilot_is_installed(skypilot: SkyPilot) -> None:
+def skypilot_is_installed(campaign: Campaign, skypilot: SkyPilot) -> None:
     """The command sky is on PATH and answers (not asked for the provider 'local')."""
+    place = campaign.position("compute.provider")
     if skypilot.missing:
-        fail("there is no command 'sky' on PATH")
+        fail("there is no command 'sky' on PATH", at=place)
     if skypilot.version is None:
         fail(
             f"'sky --version' gives no version: {skypilot.problem}",
             remediation="Run 'sky --version'; if that does not answer, install SkyPilot anew.",
+            at=place,
         )
 
 
@@ -175,18 +177,19 @@ def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> N
             at=campaign.position("wandb.mode"),
         )
     found = wandb_credential
+    place = campaign.position("wandb")
     if found.problem is not None:
         own = found.told_by == "wandb.base_url"
         fail(
             found.problem,
             remediation=f"Set {found.told_by} to the URL of the W&B server, or remove it for the public one.",
-            at=campaign.position("wandb.base_url") if own else None,
+            at=campaign.position("wandb.base_url") if own else place,
         )
     login = _login(found)
     if found.source is None:
-        fail(f"there is no credential for {_server(found)}: {_looked_at(found)}", remediation=login)
+        fail(f"there is no credential for {_server(found)}: {_looked_at(found)}", remediation=login, at=place)
     if found.flaw is not None:
-        fail(f"the credential from {found.source} is of no use: {found.flaw}", remediation=login)
+        fail(f"the credential from {found.source} is of no use: {found.flaw}", remediation=login, at=place)
 
 
 def _server(found: Credential) -> str:
@@ -217,13 +220,14 @@ def _looked_at(found: Credential) -> str:
     when=talks_to_server,
     remediation="Let nobody else read the file: chmod 600 ~/.netrc",
 )
-def netrc_is_private(wandb_credential: Credential) -> None:
+def netrc_is_private(campaign: Campaign, wandb_credential: Credential) -> None:
     """The netrc file, if there is one, can be read by its owner only."""
     file = wandb_credential.netrc
     if file.exists and file.readable_by_others:
         fail(
             f"{file.path} has mode {file.mode:04o}: others can read the keys in it",
             remediation=f"Let nobody else read the file: chmod 600 {file.path}",
+            at=campaign.position("wandb"),
         )
 
 

@@ -12,7 +12,7 @@ from ..probes.node.facts import NodeFacts
 from ..probes.node.fleet import Fleet
 from .launch import spans_nodes
 from .network import effective_env
-from .problems import tell
+from .problems import finding, tell
 
 MOST_SKEW = 1.0
 """Seconds that clocks of nodes may be apart (contract of the launch spec)."""
@@ -36,7 +36,7 @@ def _told(fleet: Fleet) -> Sequence[NodeFacts]:
 
 
 def _differences(
-    name: str, told: Sequence[NodeFacts], value: Callable[[NodeFacts], str | None]
+    launch: Launch, name: str, told: Sequence[NodeFacts], value: Callable[[NodeFacts], str | None]
 ) -> Sequence[Finding]:
     """Return a finding where a value is not the same on all nodes that have one; the minority is first."""
     groups: Mapping[str, list[str]] = defaultdict(list)
@@ -47,11 +47,8 @@ def _differences(
     if len(groups) < 2:
         return []
     rarest_first = sorted(groups.items(), key=lambda entry: len(entry[1]))
-    return [
-        Finding(
-            f"{name}: {'; '.join(f'{found} on {some(nodes, _MOST_NAMED)}' for found, nodes in rarest_first)}"
-        )
-    ]
+    groups_shown = "; ".join(f"{found} on {some(nodes, _MOST_NAMED)}" for found, nodes in rarest_first)
+    return [finding(f"{name}: {groups_shown}", launch.position("nodes"))]
 
 
 @check(
@@ -61,14 +58,16 @@ def _differences(
     when=_several_with_gpus,
     remediation="Give all nodes the same image: one driver, one CUDA, one NCCL; reboot those that changed.",
 )
-def drivers_agree(fleet: Fleet) -> None:
+def drivers_agree(launch: Launch, fleet: Fleet) -> None:
     """The versions of driver, CUDA and NCCL are the same on all nodes."""
     told = _told(fleet)
     tell(
         [
-            *_differences("NVIDIA driver", told, lambda facts: facts.driver.version),
-            *_differences("CUDA of the driver", told, lambda facts: facts.driver.cuda),
-            *_differences("NCCL library", told, lambda facts: ", ".join(facts.nccl_libraries) or None),
+            *_differences(launch, "NVIDIA driver", told, lambda facts: facts.driver.version),
+            *_differences(launch, "CUDA of the driver", told, lambda facts: facts.driver.cuda),
+            *_differences(
+                launch, "NCCL library", told, lambda facts: ", ".join(facts.nccl_libraries) or None
+            ),
         ]
     )
 
@@ -94,7 +93,7 @@ def nccl_environments_agree(launch: Launch, fleet: Fleet) -> None:
         def value(facts: NodeFacts, name: str = name) -> str:
             return environments[facts.node.name].get(name, "not set")
 
-        findings += _differences(name, told, value)
+        findings += _differences(launch, name, told, value)
     tell(findings)
 
 
@@ -105,12 +104,17 @@ def nccl_environments_agree(launch: Launch, fleet: Fleet) -> None:
     when=_has_several,
     remediation="Let chrony or systemd-timesyncd run on every node: timedatectl set-ntp true.",
 )
-def clocks_agree(fleet: Fleet) -> None:
+def clocks_agree(launch: Launch, fleet: Fleet) -> None:
     """The clocks of the nodes are within a second of each other."""
     told = _told(fleet)
     known = {facts.node.name: facts.offset for facts in told if facts.offset is not None}
+    place = launch.position("nodes")
     if len(known) < 2:
-        fail(f"the clocks of {len(told) - len(known)} of {len(told)} nodes could not be read", advisory=True)
+        fail(
+            f"the clocks of {len(told) - len(known)} of {len(told)} nodes could not be read",
+            at=place,
+            advisory=True,
+        )
     # Of each clock an interval is known only: how long question and answer were on their way is not.
     slowest = min(known, key=lambda name: known[name][1])
     fastest = max(known, key=lambda name: known[name][0])
@@ -118,7 +122,8 @@ def clocks_agree(fleet: Fleet) -> None:
     if apart > MOST_SKEW:
         fail(
             f"the clock of {fastest} is at least {apart:.1f} s ahead of that of {slowest};"
-            f" wanted: {MOST_SKEW:g} s or less"
+            f" wanted: {MOST_SKEW:g} s or less",
+            at=place,
         )
     # The end of an answer is on its way for a moment, its beginning for as long as a login takes.
     ahead = max(known, key=lambda name: known[name][0])
@@ -128,5 +133,6 @@ def clocks_agree(fleet: Fleet) -> None:
         fail(
             f"the clock of {ahead} seems to be {seems:.1f} s ahead of that of {behind}, but the answers"
             " took too long to be sure",
+            at=place,
             advisory=True,
         )

@@ -51,9 +51,10 @@ def wandb_takes_the_credential(
         fail(
             f"{host} was not asked, or did not say, whether it takes the credential: {wandb_viewer.problem}",
             remediation="Look at the network, the proxy and the server; then run the preflight again.",
+            at=campaign.position("wandb"),
             advisory=True,
         )
-    fail(f"{host}: {wandb_viewer.problem}")
+    fail(f"{host}: {wandb_viewer.problem}", at=campaign.position("wandb"))
 
 
 @check(
@@ -84,16 +85,18 @@ def wandb_entity_is_known(campaign: Campaign, wandb_viewer: Viewer) -> None:
     online=True,
     remediation="Set a key that is valid: vastai set api-key KEY (the key is in Vast's console).",
 )
-def vast_takes_the_key(vast_account: VastAccount) -> None:
+def vast_takes_the_key(campaign: Campaign, vast_account: VastAccount) -> None:
     """Vast takes the key of the file that SkyPilot looks for."""
+    place = campaign.position("compute.provider")
     if vast_account.accepted is None:
         fail(
             f"Vast was not asked, or did not say, whether it takes the key: {vast_account.problem}",
             remediation="Let the command 'vastai show user' answer; then run the preflight again.",
+            at=place,
             advisory=True,
         )
     if not vast_account.accepted:
-        fail(f"the key is refused: {vast_account.problem}")
+        fail(f"the key is refused: {vast_account.problem}", at=place)
 
 
 @check(
@@ -103,7 +106,7 @@ def vast_takes_the_key(vast_account: VastAccount) -> None:
     online=True,
     remediation="Run a command of the cloud's own that needs the credential.",
 )
-def cloud_takes_the_credential(sky_cloud: Cloud) -> None:
+def cloud_takes_the_credential(campaign: Campaign, sky_cloud: Cloud) -> None:
     """The cloud takes the credential, as far as SkyPilot asks it."""
     name = sky_cloud.name
     if not sky_cloud.computes:
@@ -114,5 +117,6 @@ def cloud_takes_the_credential(sky_cloud: Cloud) -> None:
     fail(
         f"SkyPilot does not ask {name} whether it takes the credential; it was not verified",
         remediation=f"Run '{by_hand}'." if by_hand else None,
+        at=campaign.position("compute.provider"),
         advisory=True,
     )

@@ -85,9 +85,9 @@ def checkpoint_directory_can_be_written(launch: Launch, fleet: Fleet, node: Node
 def disk_has_room(launch: Launch, fleet: Fleet, node: Node) -> None:
     """The mount has room for checkpoint size times number, and scratch; at least 1 GB is free."""
     place, mount = _place(launch, fleet, node)
-    if place.free_bytes is None:
-        fail(f"{node.name}: {mount} does not tell how much is free")
     facts = launch.facts
+    if place.free_bytes is None:
+        fail(f"{node.name}: {mount} does not tell how much is free", at=facts.storage_path.position)
     budget = facts.disk_budget
     if place.free_bytes >= max(budget, LEAST_BYTES):
         return
@@ -95,7 +95,7 @@ def disk_has_room(launch: Launch, fleet: Fleet, node: Node) -> None:
         f"{node.name}: {told_size(place.free_bytes)} free on {mount}, which holds {facts.storage_path.value}"
     )
     if budget < LEAST_BYTES:
-        fail(f"{free}; wanted: {told_size(LEAST_BYTES)} or more")
+        fail(f"{free}; wanted: {told_size(LEAST_BYTES)} or more", at=facts.storage_path.position)
     parts = []
     if facts.checkpoint_size.value is not None:
         parts.append(f"{facts.checkpoints.value or 1} x {told_size(facts.checkpoint_size.value)}")
@@ -123,7 +123,8 @@ def disk_has_inodes(launch: Launch, fleet: Fleet, node: Node) -> None:
     if free < LEAST_INODES:
         fail(
             f"{node.name}: {free} of {place.total_inodes} inodes are free on {mount}, which holds"
-            f" {launch.facts.storage_path.value}; wanted: {LEAST_INODES} or more"
+            f" {launch.facts.storage_path.value}; wanted: {LEAST_INODES} or more",
+            at=launch.facts.storage_path.position,
         )
 
 

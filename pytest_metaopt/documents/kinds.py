@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..core.document import Document
+    from ..core.document import Document, KeyPath
     from ..core.override import Override
     from .launch import Launch
     from .lookup import Found
@@ -36,11 +36,13 @@ class Subject:
     :param name: for people, and for node ids: no two parts of a document have the same.
     :param value: for the check.
     :param properties: what reports tell of it beside its name.
+    :param keys: what leads to it in the document; a finding that gives no position has that of the part.
     """
 
     name: str
     value: Any
     properties: Mapping[str, str] = field(default_factory=dict)
+    keys: KeyPath = ()
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,14 @@ class Kind:
 def jobs(manifest: Manifest) -> Sequence[Subject]:
     """Return the jobs of a training manifest."""
     return [
-        Subject(job.label, job, {"job_id": job.job_id} if job.job_id is not None else {})
+        Subject(job.label, job, {"job_id": job.job_id} if job.job_id is not None else {}, job.keys)
         for job in manifest.jobs
     ]
 
 
 def nodes(launch: Launch) -> Sequence[Subject]:
     """Return the nodes of a launch."""
-    return [Subject(node.name, node, {"host": str(node.host)}) for node in launch.nodes]
+    return [Subject(node.name, node, {"host": str(node.host)}, node.keys) for node in launch.nodes]
 
 
 KINDS: Mapping[str, Kind] = {

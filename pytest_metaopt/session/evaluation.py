@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ..core.check import Check
-from ..core.finding import CheckFailed, NotApplicable
+from ..core.document import Position
+from ..core.finding import CheckFailed, Finding, NotApplicable
 from ..core.outcome import Failure
 from ..core.redaction import safe
 from ..core.state_folder import BootstrapError
@@ -25,47 +26,63 @@ class Bootstrapping:
     error: str | None = None
 
 
-def evaluate(check: Check, arguments: Mapping[str, Any]) -> Failure | None:
+def evaluate(check: Check, arguments: Mapping[str, Any], position: Position | None = None) -> Failure | None:
     """Call the check's function; return why it says no, or None where it holds.
 
     What is neither an assertion nor a failure (a bug in the check) says no as well, with ``crash`` set.
     :class:`~pytest_metaopt.core.finding.NotApplicable` and ``pytest.skip`` pass through.
+
+    :param position: where the subject of the check begins; findings without a position of their own have it.
     """
+    line, column = position or (None, None)
     try:
         answer = check.function(**arguments)
     except (pytest.exit.Exception, NotApplicable):
         raise
     except CheckFailed as error:
-        return failed(error, check)
+        return failed(error, check, position)
     except AssertionError as error:
-        return Failure(_assertion_message(error, check), safe(check.remediation), error=error)
+        return Failure(_assertion_message(error, check), safe(check.remediation), line, column, error=error)
     except pytest.fail.Exception as error:
-        return Failure(safe(error.msg or check.description), safe(check.remediation), error=error)
+        return Failure(
+            safe(error.msg or check.description), safe(check.remediation), line, column, error=error
+        )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure, with its traceback
         message = f"the check broke: {brief(error)}"
-        return Failure(message, safe(check.remediation), crash=True, error=error)
+        return Failure(message, safe(check.remediation), line, column, crash=True, error=error)
     if answer is not None:
         # "return x == y" where an assert was meant would otherwise always hold.
         return Failure(
             f"the check returned {safe(repr(answer))}; a check asserts, or calls fail()",
             "Assert in the check's function instead of returning a value.",
+            line,
+            column,
             crash=True,
         )
     return None
 
 
-def failed(error: CheckFailed, check: Check) -> Failure:
-    """Return the failure that *error*, raised by :func:`~pytest_metaopt.core.check.fail`, tells of."""
+def failed(error: CheckFailed, check: Check, position: Position | None) -> Failure:
+    """Return the failure that *error*, raised by :func:`~pytest_metaopt.core.check.fail`, tells of.
+
+    :param position: as of :func:`evaluate`.
+    """
     remediation = error.remediation if error.remediation is not None else check.remediation
     many = len(error.findings) > 1
     findings = tuple(
         replace(found, message=safe(one_line(found.message) if many else found.message))
         for found in error.findings
     )
+    if position is not None:
+        findings = tuple(found if found.line else Finding(found.message, *position) for found in findings)
     first = findings[0]
     message = first.message
     if many:
-        told = [f"line {found.line}: {found.message}" if found.line else found.message for found in findings]
+        one_place = len({(found.line, found.column) for found in findings}) == 1
+        told = [
+            f"line {found.line}: {found.message}" if found.line and not one_place else found.message
+            for found in findings
+        ]
         message = "\n".join([f"{len(findings)} problems", *told])
     return Failure(
         message,

@@ -226,7 +226,10 @@ class Hooks:
         if not isinstance(item, CheckItem) or item.evaluates_first:
             return (yield)
         evaluated = item.outcome is not None
-        item.outcome = reporting.outcome_of_fixtures(item.check, call, evaluated=evaluated) or item.outcome
+        item.outcome = (
+            reporting.outcome_of_fixtures(item.check, call, item.position, evaluated=evaluated)
+            or item.outcome
+        )
         report = yield
         item.seconds += report.duration
         place, outcome, result = item.name_shown, item.outcome, item.result

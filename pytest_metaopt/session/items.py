@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, get_type_hints
 import pytest
 
 from ..core.check import Check
-from ..core.document import Document
+from ..core.document import Document, Position
 from ..core.finding import CheckFailed, NotApplicable
 from ..core.outcome import Failure, Outcome
 from ..core.redaction import safe
@@ -105,6 +105,11 @@ class CheckItem(pytest.Function):
         )
 
     @property
+    def position(self) -> Position | None:
+        """Where its subject, or else the document, begins in the file; None where that is not known."""
+        return self.asked.document.position(self.subject.keys if self.subject else ())
+
+    @property
     def name_shown(self) -> str:
         """The document's path as people see it."""
         return shown(self.path, self.config)
@@ -185,12 +190,12 @@ class CheckItem(pytest.Function):
 
     def _evaluate(self) -> Failure | None:
         if self._unmet is not None:
-            failure = failed(self._unmet, self.check)
+            failure = failed(self._unmet, self.check, self.position)
             # A service that can't be reached says neither yes nor no.
             return replace(failure, advisory=failure.advisory or self.check.online)
         arguments = {name: self.funcargs[name] for name in fixture_names(self.check.function)}
         _require_own_types(self.check, arguments)
-        return evaluate(self.check, arguments)
+        return evaluate(self.check, arguments, self.position)
 
     def _outcome(self) -> Outcome:
         first = self.parts.first_evaluations.failure(self.key)

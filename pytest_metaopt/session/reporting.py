@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ..core.check import Check
+from ..core.document import Position
 from ..core.finding import Finding
 from ..core.outcome import Failure, Outcome
 from ..core.redaction import redact, safe
@@ -51,9 +52,12 @@ def summary_line(failure: Failure) -> str:
     return f"{message.rstrip('.')}. Fix: {one_line(failure.remediation)}"
 
 
-def outcome_of_fixtures(check: Check, call: pytest.CallInfo[None], *, evaluated: bool) -> Outcome | None:
+def outcome_of_fixtures(
+    check: Check, call: pytest.CallInfo[None], position: Position | None, *, evaluated: bool
+) -> Outcome | None:
     """Return the outcome that a check's fixtures, not its evaluation, brought about; None where none did.
 
+    :param position: where the subject of the check begins.
     :param evaluated: whether the evaluation has an outcome.
     """
     excinfo = call.excinfo
@@ -67,7 +71,9 @@ def outcome_of_fixtures(check: Check, call: pytest.CallInfo[None], *, evaluated:
         return None
     doing = {"setup": "set up", "call": "ask", "teardown": "clean up after"}[call.when]
     problem = one_line(safe(excinfo.exconly(tryshort=True)))
-    failure = Failure(f"could not {doing} the check: {problem}", safe(check.remediation), crash=True)
+    message = f"could not {doing} the check: {problem}"
+    line, column = position or (None, None)
+    failure = Failure(message, safe(check.remediation), line, column, crash=True)
     return Outcome("warning" if check.severity == "advisory" else "failed", failure)
 
 
