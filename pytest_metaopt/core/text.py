@@ -6,6 +6,7 @@ import difflib
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 _LONGEST_COMPARED = 200
 _SHOWN_DIGITS = 15
@@ -35,6 +36,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the member of *known* that *name* is most likely a typo of, or None."""
     if len(name) > _LONGEST_COMPARED:
         return None
+    return _nearest(name, tuple(known))
+
+
+# A file of many parts has the same mistake many times.
+@lru_cache(maxsize=256)
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
     candidates = [candidate for candidate in known if len(candidate) <= _LONGEST_COMPARED]
     lowered = {candidate.lower(): candidate for candidate in candidates}
     if name.lower() in lowered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -142,8 +143,13 @@ def validated_table(model: type[Block], table: Mapping[str, Any]) -> tuple[dict[
         problems = problems_of(error)
     wrong = wrong_fields(problems)
     given = {key: value for key, value in table.items() if key in model.model_fields and key not in wrong}
-    values = {name: "" for name, field in model.model_fields.items() if field.is_required()}
-    return {**values, **model.model_construct(**given).__dict__}, problems
+    return {**_defaults(model), **given}, problems
+
+
+@cache
+def _defaults(model: type[Block]) -> Mapping[str, Any]:
+    required = {name: "" for name, field in model.model_fields.items() if field.is_required()}
+    return {**required, **model.model_construct().__dict__}
 
 
 def wrong_fields(problems: Sequence[Problem]) -> set[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
@@ -141,11 +142,11 @@ class Block(BaseModel):
         elif kind in _NUMERIC:
             # A validator may have replaced the value that was written.
             written = given[key] if len(keys) == 1 and key in given else value
-            told = f"is {described_number(written)}; wanted: {_wanted_of(cls, key)}"
+            told = f"is {described_number(written)}; wanted: {expected_of(cls, key)}"
         elif keys[-1:] == ("[key]",):
             keys, told = keys[:-1], "is a key that is no string; quote it"
         else:
-            wanted = _expected(cls, key) or _WANTED.get(kind) or _wanted_of(cls, key)
+            wanted = _expected(cls, key) or _WANTED.get(kind) or expected_of(cls, key)
             told = f"is {described(value)}; wanted: {wanted}"
         known = kind if kind == _UNKNOWN else _TOLD
         return InitErrorDetails(type=refusal(told, known), loc=keys, input=None)
@@ -153,7 +154,7 @@ class Block(BaseModel):
     @classmethod
     def _missing(cls, key: str, given: Any) -> str:  # noqa: ARG003
         """Return the end of the sentence about a key that is required and not there."""
-        wanted = _wanted_of(cls, key)
+        wanted = expected_of(cls, key)
         return f"is missing; wanted: {wanted}" if wanted else "is missing"
 
     @classmethod
@@ -189,7 +190,7 @@ class Section(Block):
 
     @classmethod
     def _null(cls, name: str) -> str:
-        return f"is empty (null); wanted: {_wanted_of(cls, name)}"
+        return f"is empty (null); wanted: {expected_of(cls, name)}"
 
     @classmethod
     def _misspelt(cls, name: str, given: Mapping[Any, Any]) -> str:
@@ -213,6 +214,7 @@ _NUMERIC = {
 _WANTED = {"string_type": "a string", "list_type": "a list", "dict_type": "a mapping"}
 
 
+@lru_cache(maxsize=1024)
 def _expected(block: type[Block], key: str) -> str | None:
     """Return what the type of a field says that it expects; None where it says nothing."""
     field = block.model_fields.get(key)
@@ -222,8 +224,9 @@ def _expected(block: type[Block], key: str) -> str | None:
     return next((item.words for item in chain(field.metadata, *inner) if isinstance(item, Expected)), None)
 
 
-def _wanted_of(block: type[Block], key: str) -> str:
-    """Return what belongs at *key* of a block; without one, what the block itself is."""
+@lru_cache(maxsize=1024)
+def expected_of(block: type[Block], key: str) -> str:
+    """Return what belongs at *key* of a block, in words; without that field, what the block itself is."""
     field = block.model_fields.get(key)
     if field is None:
         return block.wanted
@@ -274,11 +277,6 @@ def _number(limits: Mapping[str, float]) -> str:
     if "le" in limits:
         words.append(f"{',' if words else ' of'} at most {limits['le']:g}")
     return f"a number{''.join(words)}"
-
-
-def expected_of(block: type[Block], key: str) -> str:
-    """Return what belongs at *key* of a block, in words; empty where any value will do."""
-    return _wanted_of(block, key)
 
 
 def _choices(annotation: Any) -> list[str]:
