@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -65,6 +66,17 @@ class Check:
             return one_line(doc.split("\n\n")[0])
         name = getattr(self.function, "__name__", self.id)
         return name.strip("_").replace("_", " ") or self.id
+
+    @cached_property
+    def fixtures(self) -> tuple[str, ...]:
+        """The fixtures that its function takes, by name."""
+        parameters = inspect.signature(self.function).parameters
+        variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+        return tuple(
+            name
+            for name, parameter in parameters.items()
+            if parameter.default is parameter.empty and parameter.kind not in variadic
+        )
 
     @property
     def source(self) -> str:

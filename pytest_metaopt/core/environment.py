@@ -8,8 +8,13 @@ has just listed.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 
-def our_environment() -> dict[str, str]:
-    """Return a copy of our environment, which another thread may be changing."""
-    return {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}
+def our_environment(kept: Callable[[str], object] | None = None) -> dict[str, str]:
+    """Return a copy of our environment, which another thread may be changing.
+
+    :param kept: tells of a name whether the variable is to be in it; None: all are.
+    """
+    names = [name for name in list(os.environ) if kept is None or kept(name)]
+    return {name: value for name in names if (value := os.environ.get(name)) is not None}

@@ -68,7 +68,7 @@ def redact(text: str, *, environ: Mapping[str, str] | None = None, also: Iterabl
     :param also: more secrets, known to the caller.
     """
     values = {
-        *secret_values(our_environment() if environ is None else environ),
+        *secret_values(our_environment(_shortest_secret) if environ is None else environ),
         *(value for value in also if value),
     }
     # The longest first: one secret may be a part of another.

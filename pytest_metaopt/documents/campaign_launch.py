@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ..core.value import Value
+from typing import TYPE_CHECKING
+
 from ..launch import accelerator
-from ..launch.facts import LaunchFacts
 from ..launch.gpus import of_accelerators
-from ..launch.nodes import this_machine
 from .campaign import Campaign
-from .launch import Launch
+
+if TYPE_CHECKING:
+    from .launch import Launch
 
 _ACCELERATOR = ("compute", "accelerator")
 
@@ -22,6 +23,12 @@ def as_launch(campaign: Campaign) -> Launch | None:
     need = of_accelerators(given)
     if campaign.get("compute.provider") != "local" or need is None or any(accelerator.problems(given)):
         return None
+    # Most campaigns end above, and every session of theirs would wait for these.
+    from ..core.value import Value
+    from ..launch.facts import LaunchFacts
+    from ..launch.nodes import this_machine
+    from .launch import Launch
+
     facts = LaunchFacts(
         nodes=(this_machine(campaign),),
         size=Value.of(campaign, 1, *_ACCELERATOR),

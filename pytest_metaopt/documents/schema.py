@@ -82,7 +82,7 @@ def one_of(*names: str) -> dict[str, Any]:
 class Block(BaseModel):
     """A mapping with known keys only; all that is wrong in it is told at once."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     wanted: ClassVar[str] = "a mapping"
 
     @classmethod

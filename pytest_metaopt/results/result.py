@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ..core.check import Severity
 from ..core.finding import Finding
 from ..core.outcome import Word
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,28 @@ class Result:
     changes: tuple[str, ...] = ()
     seconds: float = 0.0
     findings: tuple[Finding, ...] = ()
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; :meth:`from_json` is the way back."""
-        return {
-            **vars(self),
-            "changes": list(self.changes),
-            "findings": [asdict(finding) for finding in self.findings],
-            "properties": dict(self.properties),
-        }
+        data = {**vars(self), "changes": list(self.changes)}
+        # Reports are kept to the end of a session, and most checks pass.
+        del data["findings"], data["properties"]
+        if self.findings:
+            data["findings"] = [asdict(finding) for finding in self.findings]
+        if self.properties:
+            data["properties"] = dict(self.properties)
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
         """Return the result that :meth:`to_json` made *data* of."""
-        findings = tuple(Finding(**finding) for finding in data["findings"])
+        findings = tuple(Finding(**finding) for finding in data.get("findings", ()))
         return cls(**{**data, "changes": tuple(data["changes"]), "findings": findings})
 
     def metadata(self) -> dict[str, Any]:
         """Return what a JSON report holds of the check."""
-        data = self.to_json()
-        properties = data.pop("properties")
+        data = {"findings": [], **self.to_json()}
+        properties = data.pop("properties", {})
         del data["key"]
         return {**data, **properties}

@@ -15,7 +15,7 @@ from ..core.text import did_you_mean, printable
 from ..documents.kinds import Kind, Subject
 from ..results.ledger import Plan, PlannedCheck
 from . import compat
-from .items import Asked, CheckItem, fixture_names
+from .items import Asked, CheckItem
 from .parts import Parts, shown
 
 
@@ -99,11 +99,12 @@ class DocumentFile(pytest.Module):
                 " use each=..., or declare several checks"
             )
         marks = _marks(check.severity, check.bootstrap is not None)
+        kind, document = self._asked(check)
+        asked = Asked(kind.name, document)
         if check.each is None:
-            yield self._item(check, None, marks)
+            yield self._item(check, None, asked, marks)
             return
         if check.each not in self._subjects:
-            kind, document = self._asked(check)
             listing = kind.subjects.get(check.each)
             if listing is None:
                 raise self.CollectError(
@@ -112,7 +113,7 @@ class DocumentFile(pytest.Module):
                 )
             self._subjects[check.each] = listing(document)
         for subject in self._subjects[check.each]:
-            yield self._item(check, subject, marks)
+            yield self._item(check, subject, asked, marks)
 
     def _asked(self, check: Check) -> tuple[Kind, Document]:
         """Return what a check is asked of: the document, or what it is looked at as."""
@@ -120,14 +121,15 @@ class DocumentFile(pytest.Module):
             return self.view.kind, self.view.document
         return self.kind, self.document
 
-    def _item(self, check: Check, subject: Subject | None, marks: tuple[pytest.Mark, ...]) -> CheckItem:
-        kind, document = self._asked(check)
+    def _item(
+        self, check: Check, subject: Subject | None, asked: Asked, marks: tuple[pytest.Mark, ...]
+    ) -> CheckItem:
         param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
         # Looking up the fixtures takes longer than all the rest, and is the same for each subject, and for
         # each document of a folder, unless somebody marked this one.
         place = self if self.own_markers else self.parent
-        asked = (place, check.function, check.bootstrap)
-        fixtures = self.parts.fixtures.get(asked)
+        key = (place, check.function, check.bootstrap)
+        fixtures = self.parts.fixtures.get(key)
         item: CheckItem = CheckItem.from_parent(
             self,
             name=f"{check.group}[{param_id}]",
@@ -138,11 +140,11 @@ class DocumentFile(pytest.Module):
             parts=self.parts,
             check=check,
             subject=subject,
-            asked=Asked(kind.name, document),
+            asked=asked,
         )
         if fixtures is None:
             self._require_fixtures(item)
-            self.parts.fixtures[asked] = compat.fixtures_of(item)
+            self.parts.fixtures[key] = compat.fixtures_of(item)
         # A plugin may change these; each item has its own.
         item.fixturenames = [*item.fixturenames]
         return item
@@ -150,7 +152,7 @@ class DocumentFile(pytest.Module):
     def _require_fixtures(self, item: CheckItem) -> None:
         """Refuse a check that takes, or names as its bootstrap, a fixture that does not exist."""
         check = item.check
-        names = [name for name in fixture_names(check.function) if name != check.each]
+        names = [name for name in check.fixtures if name != check.each]
         missing = compat.missing_fixtures(item, names)
         declared = compat.fixtures_declared(self.session)
         if check.bootstrap is not None and check.bootstrap not in declared:

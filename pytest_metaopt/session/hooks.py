@@ -225,14 +225,18 @@ class Hooks:
         """Put the outcome of a check on its report."""
         if not isinstance(item, CheckItem) or item.evaluates_first:
             return (yield)
-        evaluated = item.outcome is not None
-        item.outcome = (
-            reporting.outcome_of_fixtures(item.check, call, item.position, evaluated=evaluated)
-            or item.outcome
-        )
+        if call.excinfo is not None:
+            evaluated = item.outcome is not None
+            item.outcome = (
+                reporting.outcome_of_fixtures(item.check, call, item.position, evaluated=evaluated)
+                or item.outcome
+            )
         report = yield
         item.seconds += report.duration
-        place, outcome, result = item.name_shown, item.outcome, item.result
+        # What is taken down without a word has told its result already.
+        told = item.reported if call.when == "teardown" and call.excinfo is None else None
+        place, outcome, result = item.name_shown, item.outcome, told or item.result
+        item.reported = result if call.when != "teardown" else None
         if outcome is not None and result is not None:
             reporting.complete(report, result, outcome, place)
         reporting.clean(report, place, result.line if result is not None else None)

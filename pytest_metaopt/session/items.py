@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -59,6 +58,7 @@ class CheckItem(pytest.Function):
     # There may be many thousands of them: what most never need is not kept by each.
     outcome: Outcome | None = None
     seconds = 0.0
+    reported: Result | None = None
     evaluates_first = False
     first: Failure | None = None
     _bootstrapped: tuple[str, ...] | None = None
@@ -193,7 +193,7 @@ class CheckItem(pytest.Function):
             failure = failed(self._unmet, self.check, self.position)
             # A service that can't be reached says neither yes nor no.
             return replace(failure, advisory=failure.advisory or self.check.online)
-        arguments = {name: self.funcargs[name] for name in fixture_names(self.check.function)}
+        arguments = {name: self.funcargs[name] for name in self.check.fixtures}
         _require_own_types(self.check, arguments)
         return evaluate(self.check, arguments, self.position)
 
@@ -251,15 +251,3 @@ def _own_types(function: Callable[..., object]) -> Mapping[str, type]:
     if not function.__module__.startswith("pytest_metaopt."):
         return {}
     return {name: hint for name, hint in get_type_hints(function).items() if isinstance(hint, type)}
-
-
-@lru_cache(maxsize=1024)
-def fixture_names(function: Callable[..., object]) -> tuple[str, ...]:
-    """Return the fixtures that a check's function takes, by name."""
-    parameters = inspect.signature(function).parameters
-    variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
-    return tuple(
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is parameter.empty and parameter.kind not in variadic
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -36,6 +37,10 @@ class Parts:
 
 def shown(path: os.PathLike[str] | str, config: pytest.Config) -> str:
     """Return *path* as people see it: relative to the invocation folder where it is below that."""
-    text = os.fspath(path)
-    relative = os.path.relpath(text, config.invocation_params.dir)
+    return _shown(os.fspath(path), str(config.invocation_params.dir))
+
+
+@lru_cache(maxsize=1024)
+def _shown(text: str, folder: str) -> str:
+    relative = os.path.relpath(text, folder)
     return text if relative.startswith("..") else relative

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def is_rerun(report: pytest.CollectReport | pytest.TestReport) -> bool:
 
 
 def _properties(result: Result) -> list[tuple[str, object]]:
-    values = (
+    own = _own_properties(
         result.check_id,
         result.group,
         result.severity,
@@ -169,7 +170,13 @@ def _properties(result: Result) -> list[tuple[str, object]]:
         result.remediation,
         result.bootstrap or "",
     )
-    return [*zip(PROPERTIES, values, strict=True), *result.properties.items()]
+    return [*own, *result.properties.items()]
+
+
+@lru_cache(maxsize=1024)
+def _own_properties(*values: str) -> tuple[tuple[str, object], ...]:
+    """Return the properties that all subjects of a check share that came out the same."""
+    return tuple(zip(PROPERTIES, values, strict=True))
 
 
 def _other_properties(report: pytest.TestReport, result: Result) -> list[tuple[str, object]]:

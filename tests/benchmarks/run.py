@@ -352,6 +352,8 @@ BENCHMARKS = (
 
 def main() -> None:
     """Run every benchmark, or those that are named on the command line."""
+    # An installed package has its bytecode; without, every session would compile all of it.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     named = [word for word in sys.argv[1:] if not word.startswith("-")]
     with tempfile.TemporaryDirectory() as folder:
         for benchmark in BENCHMARKS:
