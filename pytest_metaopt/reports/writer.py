@@ -6,16 +6,14 @@ Another package registers a writer as an entry point in the group ``ENTRY_POINTS
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from ..core.text import did_you_mean
 from ..results.verdict import Verdict
+from .formats import FORMATS
 
 ENTRY_POINTS = "pytest_metaopt.reports"
-
-WRITERS: Mapping[str, str] = {"github": "pytest_metaopt.reports.github"}
-"""The modules of the built-in formats, each of which has a function ``text``; imported when used."""
 
 
 class ReportError(Exception):
@@ -38,12 +36,12 @@ def writer(name: str) -> ReportWriter:
     """
     from importlib.metadata import entry_points
 
-    if name in WRITERS:
-        found: object = importlib.import_module(WRITERS[name])
+    if name in FORMATS:
+        found: object = importlib.import_module(FORMATS[name].module)
     else:
         entries = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
         if name not in entries:
-            known = [*WRITERS, *entries]
+            known = [*FORMATS, *entries]
             raise ReportError(
                 f"there is no report format {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
             )

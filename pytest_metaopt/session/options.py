@@ -1,6 +1,6 @@
 """The command line and the ini file: what can be set.
 
-Imported in every pytest session, used or not, so it imports only the table of kinds, which imports nothing.
+Imported in every pytest session, used or not, so it imports only tables, which import nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from copy import copy
 import pytest
 
 from ..documents.kinds import KINDS, Kind
+from ..reports.formats import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _OUTSIDE = pytest.StashKey[tuple[str, ...]]()
 def add_options(parser: pytest.Parser) -> None:
     """Declare the options and ini keys."""
     group = parser.getgroup("metaopt", "preflight of GPU training campaigns (pytest-metaopt)")
+    formats = ", ".join(f"{name} ({known.help})" for name, known in FORMATS.items())
     for kind in KINDS.values():
         _add_kind(group, kind)
     group.addoption(
@@ -55,7 +57,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="FORMAT[=PATH]",
         help="Write the findings in this format, to a file or else to the terminal (repeatable). Formats:"
-        " github (annotations of GitHub Actions), and those that other packages register.",
+        f" {formats}, and those that other packages register.",
     )
     group.addoption(
         "--metaopt-timeout",
@@ -155,11 +157,12 @@ def document_named(config: pytest.Config, option: object) -> bool:
 def asked_for(config: pytest.Config) -> bool:
     """Tell, without importing anything, whether this session may have a document of ours."""
     option = config.option
+    suffixes = tuple(suffix for kind in KINDS.values() for suffix in kind.suffixes)
     return bool(
         document_named(config, option)
         or option.metaopt_override
         or option.metaopt_checks
-        or any(file_part(arg).endswith((".yaml", ".yml", ".toml")) for arg in config.args)
+        or any(file_part(arg).endswith(suffixes) for arg in config.args)
     )
 
 
