@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..core.outcome import Word
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """How a check came out.
 
@@ -47,13 +47,13 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values; :meth:`from_json` is the way back."""
-        data = {**vars(self), "changes": list(self.changes)}
+        data = {name: getattr(self, name) for name in _PLAIN}
+        data["changes"] = list(self.changes)
         # Reports are kept to the end of a session, and most checks pass.
-        del data["findings"], data["properties"]
         if self.findings:
             data["findings"] = [asdict(finding) for finding in self.findings]
         if self.properties:
-            data["properties"] = dict(self.properties)
+            data["properties"] = self.properties if type(self.properties) is dict else dict(self.properties)
         return data
 
     @classmethod
@@ -68,3 +68,6 @@ class Result:
         properties = data.pop("properties", {})
         del data["key"]
         return {**data, **properties}
+
+
+_PLAIN = tuple(entry.name for entry in fields(Result) if entry.name not in {"findings", "properties"})

@@ -236,7 +236,10 @@ class Hooks:
         # What is taken down without a word has told its result already.
         told = item.reported if call.when == "teardown" and call.excinfo is None else None
         place, outcome, result = item.name_shown, item.outcome, told or item.result
-        item.reported = result if call.when != "teardown" else None
+        if call.when != "teardown":
+            item.reported = result
+        elif told is not None:
+            del item.reported
         if outcome is not None and result is not None:
             reporting.complete(report, result, outcome, place)
         reporting.clean(report, place, result.line if result is not None else None)
