@@ -801,6 +801,8 @@ def test_own():
         "pytest_metaopt",
         "pytest_metaopt.documents",
         "pytest_metaopt.documents.kinds",
+        "pytest_metaopt.reports",
+        "pytest_metaopt.reports.formats",
         "pytest_metaopt.plugin",
         "pytest_metaopt.session",
         "pytest_metaopt.session.options",
