@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(words)
     campaign, root = Path(given.campaign).absolute(), Path(given.cwd).absolute()
     if not root.is_dir():
-        parser.error(f"--cwd: {given.cwd} is no directory")
+        parser.error(f"--cwd: {given.cwd} is not a directory")
     return _run(campaign, root)
 
 

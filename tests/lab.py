@@ -682,7 +682,7 @@ class Lab:
         hosts = []
         for name in names:
             if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", name) or name in self.hosts:
-                raise ValueError(f"{name!r} is no name for a host, or taken")
+                raise ValueError(f"{name!r} is not a name for a host, or taken")
             if self._index == 253:
                 raise RuntimeError("a lab has no room for more hosts")
             self._index += 1

@@ -76,7 +76,7 @@ def _sha256(value: Any) -> str:
 
 
 def looked_up(tree: Any, *keys: str) -> Any:
-    """Return the value at a path; None where it is missing or runs through something that is no mapping."""
+    """Return the value at a path; None where it is missing or leads through anything but a mapping."""
     for key in keys:
         if not isinstance(tree, dict):
             return None

@@ -161,8 +161,8 @@ def test_providers_become_the_checks_of_their_clouds(project: Project) -> None:
 @pytest.mark.parametrize(
     ("provider", "message"),
     [
-        ("vats", "compute.provider is 'vats', which is no cloud of SkyPilot's; did you mean 'vast'?"),
-        ("Local", "compute.provider is 'Local', which is no cloud of SkyPilot's; did you mean 'local'?"),
+        ("vats", "compute.provider is 'vats', which is not a cloud of SkyPilot's; did you mean 'vast'?"),
+        ("Local", "compute.provider is 'Local', which is not a cloud of SkyPilot's; did you mean 'local'?"),
         ("", "compute.provider is empty (null)"),
         ("[a]", "compute.provider is a list"),
     ],
@@ -236,7 +236,7 @@ def test_a_session_that_stops_early_stops_what_it_asked(
 def test_a_time_limit_that_is_none_is_refused(project: Project, value: str) -> None:
     result = project.preflight(f"--metaopt-timeout={value}")
     assert result.ret == 4
-    result.stderr.fnmatch_lines([f"ERROR: --metaopt-timeout: {value} is no number of seconds*"])
+    result.stderr.fnmatch_lines([f"ERROR: --metaopt-timeout: {value} is not a number of seconds*"])
     assert not project.artifact_path.exists()
 
 

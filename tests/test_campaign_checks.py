@@ -57,50 +57,52 @@ def other_section(name: str, text: str, *told: str) -> Wrong:
     return Wrong([(section(name), f"{name}:{text}\n")], name, list(told))
 
 
-AGENTS = "compute.num_sweep_agents is {}; wanted: an integer from 1 to 16"
-BUDGET = "compute.max_budget_usd is {}; wanted: a number above 0, at most 100"
-IDLE = "compute.idle_timeout_minutes is {}; wanted: an integer from 5 to 60"
-GAIN = "objective.improvement_threshold is {}; wanted: a number above 0"
-ITERATIONS = "stop_conditions.max_iterations is {}; wanted: an integer, 1 or more"
-NO_GAIN = "stop_conditions.max_no_improve_iterations is {}; wanted: an integer, 1 or more"
+AGENTS = "compute.num_sweep_agents is {}; expected an integer from 1 to 16"
+BUDGET = "compute.max_budget_usd is {}; expected a number above 0, at most 100"
+IDLE = "compute.idle_timeout_minutes is {}; expected an integer from 5 to 60"
+GAIN = "objective.improvement_threshold is {}; expected a number above 0"
+ITERATIONS = "stop_conditions.max_iterations is {}; expected an integer, 1 or more"
+NO_GAIN = "stop_conditions.max_no_improve_iterations is {}; expected an integer, 1 or more"
 COMMAND = "project.smoke_test_command {}"
 PLACEHOLDER = "is a placeholder; put the real value there"
-STRING = "wanted: a string, neither blank nor a placeholder"
+STRING = "expected a string, neither blank nor a placeholder"
 
 REFUSED: dict[str, Wrong] = {
     # -- sections that are missing or no mappings: one finding, with what is required
-    "no_campaign": no_section("campaign", "campaign is missing; wanted: a mapping with name"),
+    "no_campaign": no_section("campaign", "campaign is missing; expected a mapping with name"),
     "no_project": no_section(
-        "project", "project is missing; wanted: a mapping with repo and smoke_test_command"
+        "project", "project is missing; expected a mapping with repo and smoke_test_command"
     ),
-    "no_wandb": no_section("wandb", "wandb is missing; wanted: a mapping with entity and project"),
+    "no_wandb": no_section("wandb", "wandb is missing; expected a mapping with entity and project"),
     "no_compute": no_section(
         "compute",
-        "compute is missing; wanted: a mapping with provider, accelerator, num_sweep_agents"
+        "compute is missing; expected a mapping with provider, accelerator, num_sweep_agents"
         " and max_budget_usd",
     ),
     "no_objective": no_section(
         "objective",
-        "objective is missing; wanted: a mapping with metric, direction and improvement_threshold",
+        "objective is missing; expected a mapping with metric, direction and improvement_threshold",
     ),
     "no_policy": no_section(
-        "proposal_policy", "proposal_policy is missing; wanted: a mapping with current_target"
+        "proposal_policy", "proposal_policy is missing; expected a mapping with current_target"
     ),
     "no_stop": no_section(
         "stop_conditions",
-        "stop_conditions is missing; wanted: a mapping with max_iterations and max_no_improve_iterations",
+        "stop_conditions is missing; expected a mapping with max_iterations and max_no_improve_iterations",
     ),
     "misspelt_section": Wrong(
-        [("compute:\n", "Compute:\n")], "compute", ["compute is missing; wanted: a mapping with provider,"]
+        [("compute:\n", "Compute:\n")], "compute", ["compute is missing; expected a mapping with provider,"]
     ),
     "null_section": other_section(
-        "wandb", "", "6:1: wandb is empty (null); wanted: a mapping with entity and project"
+        "wandb", "", "6:1: wandb is empty (null); expected a mapping with entity and project"
     ),
-    "list_section": other_section("campaign", " [a]", "1:1: campaign is a list; wanted: a mapping with name"),
+    "list_section": other_section(
+        "campaign", " [a]", "1:1: campaign is a list; expected a mapping with name"
+    ),
     "text_section": other_section(
         "proposal_policy",
         " five",
-        "20:18: proposal_policy is a string; wanted: a mapping with current_target",
+        "20:18: proposal_policy is a string; expected a mapping with current_target",
     ),
     # -- required entries: missing, then null
     "name_missing": Wrong([("name: demo", "title: x")], "campaign", ["1:1: campaign.name is missing"]),
@@ -127,27 +129,27 @@ REFUSED: dict[str, Wrong] = {
     "agents_missing": without(
         "num_sweep_agents",
         "compute",
-        "10:1: compute.num_sweep_agents is missing; wanted: an integer from 1 to 16",
+        "10:1: compute.num_sweep_agents is missing; expected an integer from 1 to 16",
     ),
     "agents_null": wrong("compute", AGENTS.format("empty (null)"), num_sweep_agents=""),
     "budget_missing": without(
         "max_budget_usd",
         "compute",
-        "compute.max_budget_usd is missing; wanted: a number above 0, at most 100",
+        "compute.max_budget_usd is missing; expected a number above 0, at most 100",
     ),
     "budget_null": wrong("compute", BUDGET.format("empty (null)"), max_budget_usd=""),
     "metric_missing": without("metric", "objective", "objective.metric is missing"),
     "metric_null": wrong("objective", "objective.metric is empty (null); give it a value", metric=""),
     "direction_missing": without(
-        "direction", "objective", "objective.direction is missing; wanted: maximize or minimize"
+        "direction", "objective", "objective.direction is missing; expected maximize or minimize"
     ),
     "direction_null": wrong(
-        "objective", "objective.direction is empty (null); wanted: maximize or minimize", direction=""
+        "objective", "objective.direction is empty (null); expected maximize or minimize", direction=""
     ),
     "gain_missing": without(
         "improvement_threshold",
         "objective",
-        "objective.improvement_threshold is missing; wanted: a number above 0",
+        "objective.improvement_threshold is missing; expected a number above 0",
     ),
     "gain_null": wrong("objective", GAIN.format("empty (null)"), improvement_threshold=""),
     "target_missing": Wrong(
@@ -163,13 +165,13 @@ REFUSED: dict[str, Wrong] = {
     "iterations_missing": without(
         "max_iterations",
         "stop_conditions",
-        "stop_conditions.max_iterations is missing; wanted: an integer, 1 or more",
+        "stop_conditions.max_iterations is missing; expected an integer, 1 or more",
     ),
     "iterations_null": wrong("stop_conditions", ITERATIONS.format("empty (null)"), max_iterations=""),
     "no_gain_missing": without(
         "max_no_improve_iterations",
         "stop_conditions",
-        "stop_conditions.max_no_improve_iterations is missing; wanted: an integer, 1 or more",
+        "stop_conditions.max_no_improve_iterations is missing; expected an integer, 1 or more",
     ),
     "no_gain_null": wrong("stop_conditions", NO_GAIN.format("empty (null)"), max_no_improve_iterations=""),
     # -- project: strings
@@ -259,11 +261,11 @@ REFUSED: dict[str, Wrong] = {
     ),
     "direction_true": wrong(
         "objective",
-        "objective.direction is a boolean (true); wanted: maximize or minimize",
+        "objective.direction is a boolean (true); expected maximize or minimize",
         direction="yes",
     ),
     "direction_blank": wrong(
-        "objective", "objective.direction is an empty string; wanted: maximize or minimize", direction="''"
+        "objective", "objective.direction is an empty string; expected maximize or minimize", direction="''"
     ),
     # -- all at once
     "everything_in_compute": wrong(
@@ -335,19 +337,19 @@ for name, (value, problem) in {
     "zero": ("A100:0", "has a count that is not above 0"),
     "negative": ("A100:-1", "has a count that is not above 0"),
     "infinite": ("A100:inf", "has a count that is not above 0"),
-    "no_count": ('"A100:"', "has something behind ':' that is no number"),
-    "word": ("A100:two", "has something behind ':' that is no number"),
+    "no_count": ('"A100:"', "has something behind ':' that is not a number"),
+    "word": ("A100:two", "has something behind ':' that is not a number"),
     "two_colons": ("A100:1:2", "has two ':', but no memory size such as 80GB between them"),
     "many_colons": ("a:80GB:1:2", "has more than two ':'"),
     "two_at_once": ("A100:1,H100:1", "has two ':', but no memory size such as 80GB between them"),
-    "memory_fraction": ("80GB:1.5", "has something behind ':' that is no number"),
+    "memory_fraction": ("80GB:1.5", "has something behind ':' that is not a number"),
     "memory_zero": ("NVIDIA:80GB+:0", "has a count that is not above 0"),
     "nameless": ('":8"', "names no accelerator"),
     "blank": ('" "', "names no accelerator"),
-    "number": ("8", "is no string"),
+    "number": ("8", "is not a string"),
     "empty_list": ("[]", "is an empty list"),
     "empty_mapping": ("{}", "is an empty mapping"),
-    "true_count": ("{A100: true}", "has a count that is no number"),
+    "true_count": ("{A100: true}", "has a count that is not a number"),
     "zero_count": ("{A100: 0}", "has a count that is not above 0"),
     "huge_count": ("{A100: 0x1ffffffffffffffff}", "has a count that is far too large"),
 }.items():
@@ -355,7 +357,7 @@ for name, (value, problem) in {
 ADVICE["accelerator_list"] = wrong(
     "accelerator",
     "12:17: compute.accelerator.0 has a count that is not above 0",
-    "12:33: compute.accelerator.2 is no string",
+    "12:33: compute.accelerator.2 is not a string",
     accelerator="[A100:0, A100:1, 5]".replace("A100:0, ", "'A100:0',").replace("A100:1, ", "'A100:1', "),
 )
 

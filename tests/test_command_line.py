@@ -309,7 +309,7 @@ def test_root_can_be_named(project: Project) -> None:
 def test_root_that_is_no_directory_is_a_usage_error(project: Project) -> None:
     result = project.preflight("--metaopt-root", "nowhere")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*--metaopt-root: nowhere is no directory"])
+    result.stderr.fnmatch_lines(["*--metaopt-root: nowhere is not a directory"])
 
 
 @pytest.mark.parametrize("readiness", [False, True], ids=["one root", "one --metaopt-readiness"])

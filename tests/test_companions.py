@@ -93,14 +93,14 @@ def test_companions_that_are_not_there_or_of_no_known_kind_are_findings(fleet: P
     assert failures["companions"].splitlines() == [
         "3 problems",
         f"line {line}: preflight.training_manifest: nowhere.toml: no such file; check the path",
-        f"line {line + 1}: preflight.training_manifst is no known kind of companion{MEANT}",
-        f"line {line + 2}: preflight.launch is a list; wanted: the path of a file",
+        f"line {line + 1}: preflight.training_manifst is not a known kind of companion{MEANT}",
+        f"line {line + 2}: preflight.launch is a list; expected the path of a file",
     ]
     for text, told in [
-        ("preflight: x\n", "preflight is a string; wanted: a mapping"),
+        ("preflight: x\n", "preflight is a string; expected a mapping"),
         (
             "preflight: {training_manifest: 3}\n",
-            "preflight.training_manifest is a number; wanted: the path of a file",
+            "preflight.training_manifest is a number; expected the path of a file",
         ),
     ]:
         fleet.campaign.write_text(CAMPAIGN + text)

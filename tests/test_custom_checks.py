@@ -469,15 +469,15 @@ def test_hook_of_a_sibling_folder_turns_nothing_off(project: Project) -> None:
     assert project.artifact()["checks_summary"]["total"] == 9
 
 
-# -- what is no check -----------------------------------------------------------------------------
+# -- what is not a check -----------------------------------------------------------------------------
 
 REFUSED = {
     "async": ("@check('X', group='own')\nasync def x():\n    pass\n", "async function is not supported"),
     "generator": ("@check('X', group='own')\ndef x():\n    yield\n", "a check does not yield"),
-    "class": ("@check('X', group='own')\nclass X:\n    pass\n", "decorates something that is no function"),
+    "class": ("@check('X', group='own')\nclass X:\n    pass\n", "decorates something that is not a function"),
     "id with a space": ("@check('a b', group='own')\ndef x():\n    pass\n", "an id is made of letters"),
     "id with a bracket": ("@check('a[b]', group='own')\ndef x():\n    pass\n", "an id is made of letters"),
-    "group": ("@check('X', group='own group')\ndef x():\n    pass\n", "'own group' is no identifier"),
+    "group": ("@check('X', group='own group')\ndef x():\n    pass\n", "'own group' is not an identifier"),
     "severity": (
         "@check('X', group='own', severity='advisery')\ndef x():\n    pass\n",
         "severity 'advisery' is neither 'blocking' nor 'advisory'; did you mean 'advisory'?",

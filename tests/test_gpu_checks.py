@@ -133,9 +133,9 @@ def test_gpus_as_they_are_wanted(
             A100,
             1,
             "name: A100, count: 8",
-            "the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); wanted: 8 A100",
+            "the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); expected 8 A100",
         ),
-        (T4, 1, "name: A100, count: 1", "GPU 0 is a Tesla T4; wanted: A100"),
+        (T4, 1, "name: A100, count: 1", "GPU 0 is a Tesla T4; expected A100"),
         (
             A10G,
             1,
@@ -417,7 +417,7 @@ def test_one_of_several_will_do(project: Project, machine: Machine, text: str, r
     assert {f"node[{check}-local]" for check in GPU_CHECKS} <= set(session.items)
     if red:
         told = session.message("gpu_present-local")
-        assert told.startswith("local: the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); wanted: ")
+        assert told.startswith("local: the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); expected ")
         assert " or 8 H100" in told
 
 
@@ -483,7 +483,7 @@ def test_a_gpu_that_is_lost_while_others_answer(project: Project, machine: Machi
     assert session.red - {"shm-local"} == {"gpu_present-local"}
     told = session.message("gpu_present-local")
     assert "Unable to determine the device handle" in told
-    assert "the driver shows 3 GPUs (NVIDIA A100-SXM4-80GB); wanted: 4 A100" in told
+    assert "the driver shows 3 GPUs (NVIDIA A100-SXM4-80GB); expected 4 A100" in told
 
 
 def test_a_driver_that_hangs_costs_its_own_checks_only(project: Project, machine: Machine) -> None:
@@ -649,5 +649,5 @@ def test_more_gpus_than_are_there(project: Project, machine: Machine) -> None:
     result = project.preflight()
     assert result.ret == 1
     told = {failure["check_id"]: failure["message"] for failure in project.artifact()["failures"]}
-    assert "wanted: 8 A100" in told["gpu_present-local"]
+    assert "expected 8 A100" in told["gpu_present-local"]
     assert set(told) <= {"gpu_present-local", "shm-local"}

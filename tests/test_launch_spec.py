@@ -164,18 +164,21 @@ num_nodes: 9
     assert session.ret == 1
     assert session.told("all")["launch[schema]"].splitlines() == [
         "1: 13 problems",
-        "line 1: nods is no known key",
-        "line 4: nodes.1.host is missing; wanted: a string",
-        "line 4: nodes.1.hots is no known key; did you mean 'host'?",
+        "line 1: unknown key nods",
+        "line 4: nodes.1.host is missing; expected a string",
+        "line 4: unknown key nodes.1.hots; did you mean 'host'?",
         "line 5: nodes.2 has a transport that is none of local, ssh, docker, podman, kubectl, ansible",
         "line 6: nodes.3 has a password in it; use a key and ssh-agent, or a Host block of ssh_config",
-        "line 6: nodes.3.adress is no known key; did you mean 'address'?",
+        "line 6: unknown key nodes.3.adress; did you mean 'address'?",
         "line 7: nodes.4 is called a, as nodes.0 is; give it a name",
-        "line 9: gpus.count is a string; wanted: an integer from 0 to 64",
-        "line 10: gpus.nme is no known key; did you mean 'name'?",
-        "line 11: network.mtu is 1; wanted: an integer from 576 to 65535",
+        "line 9: gpus.count is a string; expected an integer from 0 to 64",
+        "line 10: unknown key gpus.nme; did you mean 'name'?",
+        "line 11: network.mtu is 1; expected an integer from 576 to 65535",
         "line 12: envs.A is in env too; keep one of them",
-        "line 15: storage.checkpoint_dir is no absolute path; nodes have no folder in common to start from",
+        (
+            "line 15: storage.checkpoint_dir is not an absolute path;"
+            " nodes have no folder in common to start from"
+        ),
         "line 16: num_nodes is 9, but nodes names 5",
     ]
 
@@ -188,7 +191,7 @@ def test_the_page_of_a_wrong_spec_fits_in_80_columns(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "launch.yaml:1:12: nodes.1 is called a, as nodes.0 is; give it a name",
-            "launch.yaml:2:13: gpus.nme is no known key; did you mean 'name'?",
+            "launch.yaml:2:13: unknown key gpus.nme; did you mean 'name'?",
             "FAILED launch.yaml::launch[[]schema[]]*",
         ]
     )
@@ -343,7 +346,7 @@ def test_wrong_numbers_of_connections_end_with_4(project: Project, value: str) -
     result = project.pytest("--metaopt-launch", LAUNCH_NAME, f"--metaopt-max-connections={value}")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        [f"ERROR: --metaopt-max-connections: {value} is no whole number from 1 to 1024"]
+        [f"ERROR: --metaopt-max-connections: {value} is not a whole number from 1 to 1024"]
     )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
@@ -384,7 +387,7 @@ def test_a_group_of_an_inventory_stands_for_its_hosts(project: Project, inventor
     assert session.told("group") == session.told("all") == {}
     told = {name: session.told(name).get("launch[schema]") for name in files}
     assert told["count"] == "3: num_nodes is 3, but nodes names 2"
-    assert told["unknown"] == "2: nodes.0 names gpus, which is no host or group of the inventory"
+    assert told["unknown"] == "2: nodes.0 names gpus, which is not a host or group of the inventory"
     assert told["nowhere"] == (
         "2: nodes.0 has an ansible_inventory that is not there; a path is relative to the launch spec"
     )
@@ -463,7 +466,7 @@ NAMED, MN3, MN5, MN6, YOUNG = (
     f"launch[{name}]" for name in ("nodes_named", "MN3", "MN5", "MN6", "checkpoint_cadence")
 )
 NO_RESTARTS = "--max-restarts is not given: it is 0, and the first lost rank ends the launch"
-NO_C10D = "--rdzv-backend is not given: it is static, with which ranks can't join again; wanted: c10d"
+NO_C10D = "--rdzv-backend is not given: it is static, with which ranks can't join again; expected c10d"
 
 ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     # the spec, the check, and what it says: None: nothing, it passes; "": it is not collected
@@ -526,7 +529,10 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn5_variable": (
         resumed(RESTART.replace("3", "$RESTARTS")),
         MN5,
-        "--max-restarts is no number that is known before the launch; say it as launcher.args.max_restarts",
+        (
+            "--max-restarts is not a number that is known before the launch;"
+            " say it as launcher.args.max_restarts"
+        ),
     ),
     "mn5_variable_said": (
         resumed(RESTART.replace("3", "$RESTARTS"), launcher={"args": {"max_restarts": 3}}),
@@ -551,7 +557,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn5_word": (
         resumed(RESTART.replace("3", "three")),
         MN5,
-        "--max-restarts is three; wanted: a whole number",
+        "--max-restarts is three; expected a whole number",
     ),
     "mn5_pet_zero": (
         resumed("torchrun t.py", env={"PET_MAX_RESTARTS": 0, "PET_RDZV_BACKEND": "c10d"}),
@@ -602,7 +608,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn5_superscript": (
         resumed(RESTART.replace("3", "²")),
         MN5,
-        "--max-restarts is ²; wanted: a whole number",
+        "--max-restarts is ²; expected a whole number",
     ),
     "mn5_etcd": (resumed(RESTART.replace("c10d", "etcd")), MN5, "--rdzv-backend is etcd, with which ranks"),
     "mn5_standalone": (resumed(f"torchrun --standalone {RESTART[9:]}"), MN5, "--standalone is for one node"),
@@ -665,7 +671,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn6_later": (
         elastic(ELASTIC.replace("min-np 6", "min-np $MIN")),
         MN6,
-        "--min-np is no number that is known before the launch; say it as launcher.args.min_np",
+        "--min-np is not a number that is known before the launch; say it as launcher.args.min_np",
     ),
     "mn6_later_said": (
         elastic(ELASTIC.replace("min-np 6", "min-np $MIN"), launcher={"args": {"min_np": 6}}),
@@ -685,7 +691,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn6_timeout_word": (
         elastic(ELASTIC.replace("--elastic-timeout 60", "--elastic-timeout abc")),
         MN6,
-        "--elastic-timeout is abc; wanted: whole seconds, above 0",
+        "--elastic-timeout is abc; expected whole seconds, above 0",
     ),
     "mn6_pinned": (
         {**GOES_ON, "elasticity": {"expected_lost_workers": 2}},

@@ -174,7 +174,7 @@ def test_every_job_has_a_label_of_its_own_that_can_be_printed(
 
 JOB = '[[jobs]]\nname = "knn"\nmodel = "knn"\n'
 
-GIB = "wanted: a number from 0 to 1000000"
+GIB = "expected a number from 0 to 1000000"
 EVERYTHING_WRONG = """\
 schema_version = 1
 [[jobs]]
@@ -198,72 +198,75 @@ min_vram = 3
 """
 
 WRONG = {
-    "version": ("schema_version = 2\n" + JOB, ["1:1: schema_version is 2; wanted: 1"]),
+    "version": ("schema_version = 2\n" + JOB, ["1:1: schema_version is 2; expected 1"]),
     "version_boolean": (
         "schema_version = true\n" + JOB,
-        ["1:1: schema_version is a boolean (true); wanted: 1"],
+        ["1:1: schema_version is a boolean (true); expected 1"],
     ),
-    "version_missing": (JOB, ["1:1: schema_version is missing; wanted: 1"]),
+    "version_missing": (JOB, ["1:1: schema_version is missing; expected 1"]),
     "top_key": (
         "schema_version = 1\nnmae = 'x'\n" + JOB,
-        ["2:1: nmae is no known key; did you mean 'name'?"],
+        ["2:1: unknown key nmae; did you mean 'name'?"],
     ),
-    "no_jobs": ("schema_version = 1\n", ["1:1: jobs is missing; wanted: at least one [[jobs]]"]),
-    "empty_jobs": ("schema_version = 1\njobs = []", ["2:1: jobs is empty; wanted: at least one [[jobs]]"]),
-    "jobs_number": ("schema_version = 1\njobs = 3", ["2:1: jobs is a number; wanted: at least one [[jobs]]"]),
-    "jobs_table": ("schema_version = 1\n[jobs]", ["2:1: jobs is a mapping; wanted: at least one [[jobs]]"]),
+    "no_jobs": ("schema_version = 1\n", ["1:1: jobs is missing; expected at least one [[jobs]]"]),
+    "empty_jobs": ("schema_version = 1\njobs = []", ["2:1: jobs is empty; expected at least one [[jobs]]"]),
+    "jobs_number": (
+        "schema_version = 1\njobs = 3",
+        ["2:1: jobs is a number; expected at least one [[jobs]]"],
+    ),
+    "jobs_table": ("schema_version = 1\n[jobs]", ["2:1: jobs is a mapping; expected at least one [[jobs]]"]),
     "job_number": (
         'schema_version = 1\njobs = [{name = "x", model = "gbt"}, 5]',
-        ["2:1: jobs[1] is a number; wanted: a table"],
+        ["2:1: jobs[1] is a number; expected a table"],
     ),
     "defaults_list": (
         "schema_version = 1\ndefaults = []\n" + JOB,
-        ["2:1: defaults is a list; wanted: a table"],
+        ["2:1: defaults is a list; expected a table"],
     ),
     "defaults_key": (
         "schema_version = 1\n[defaults]\nmin_core = 2\n" + JOB,
-        ["3:1: defaults.min_core is no known key; did you mean 'min_cores'?"],
+        ["3:1: unknown key defaults.min_core; did you mean 'min_cores'?"],
     ),
     "defaults_type": (
         "schema_version = 1\ndefaults.seed = 1.0\n" + JOB,
-        ["2:1: defaults.seed is 1.0; wanted: an integer"],
+        ["2:1: defaults.seed is 1.0; expected an integer"],
     ),
-    "hosts_list": ("schema_version = 1\nhosts = ['a']\n" + JOB, ["2:1: hosts is a list; wanted: a table"]),
+    "hosts_list": ("schema_version = 1\nhosts = ['a']\n" + JOB, ["2:1: hosts is a list; expected a table"]),
     "host_text": (
         "schema_version = 1\nhosts.pi = 'x'\n" + JOB,
-        ["2:1: hosts.pi is a string; wanted: a table [hosts.pi]"],
+        ["2:1: hosts.pi is a string; expected a table [hosts.pi]"],
     ),
     "host_key": (
         "schema_version = 1\n[hosts.pi]\nallow_job = []\n" + JOB,
-        ["3:1: hosts.pi.allow_job is no known key; did you mean 'allow_jobs'?"],
+        ["3:1: unknown key hosts.pi.allow_job; did you mean 'allow_jobs'?"],
     ),
     "host_type": (
         "schema_version = 1\n[hosts.pi]\ndeny_jobs = ['gbt', 3]\n" + JOB,
-        ["3:1: hosts.pi.deny_jobs is a list with a number in it; wanted: a list of strings"],
+        ["3:1: hosts.pi.deny_jobs is a list with a number in it; expected a list of strings"],
     ),
     "job_without_name": (
         'schema_version = 1\n[[jobs]]\nmodel = "gbt"',
-        ["2:1: jobs[0]: name is missing; wanted: a string that is not blank"],
+        ["2:1: jobs[0]: name is missing; expected a string that is not blank"],
     ),
     "job_of_everything": (
         EVERYTHING_WRONG,
         [
-            "6:1: jobs[0] (a): split_recipe is a number; wanted: host or sample or time",
-            "16:1: jobs[0] (a): train_hosts is a list with an empty string in it; wanted: a list of strings",
-            "17:1: jobs[0] (a): seed is a date; wanted: an integer",
-            "18:1: jobs[0] (a): n_resamples is a boolean (true); wanted: an integer, 0 or more",
+            "6:1: jobs[0] (a): split_recipe is a number; expected host or sample or time",
+            "16:1: jobs[0] (a): train_hosts is a list with an empty string in it; expected a list of strings",
+            "17:1: jobs[0] (a): seed is a date; expected an integer",
+            "18:1: jobs[0] (a): n_resamples is a boolean (true); expected an integer, 0 or more",
             f"11:1: jobs[0] (a): min_ram_gib is a number that is not finite; {GIB}",
-            "12:1: jobs[0] (a): min_cores is 1.5; wanted: an integer from 0 to 1000000",
-            "4:1: jobs[0] (a): model is an empty string; wanted: a string that is not blank",
+            "12:1: jobs[0] (a): min_cores is 1.5; expected an integer from 0 to 1000000",
+            "4:1: jobs[0] (a): model is an empty string; expected a string that is not blank",
             "5:1: jobs[0] (a): mode is neither realistic nor oracle; did you mean 'oracle'?",
-            "7:1: jobs[0] (a): priority is a string (remove the quotes); wanted: an integer",
-            "8:1: jobs[0] (a): require_cuda is a number; wanted: true or false",
-            "9:1: jobs[0] (a): prefer_cuda is a string; wanted: true or false",
-            "10:1: jobs[0] (a): min_vram_gib is -1; wanted: a number from 0 to 1000000",
-            "13:1: jobs[0] (a): allowed_hosts is a string; wanted: a list of strings",
-            "14:1: jobs[0] (a): denied_hosts is a list with a list in it; wanted: a list of strings",
-            "15:1: jobs[0] (a): hyper is a list; wanted: a table",
-            "19:1: jobs[0] (a): min_vram is no known key",
+            "7:1: jobs[0] (a): priority is a string (remove the quotes); expected an integer",
+            "8:1: jobs[0] (a): require_cuda is a number; expected true or false",
+            "9:1: jobs[0] (a): prefer_cuda is a string; expected true or false",
+            "10:1: jobs[0] (a): min_vram_gib is -1; expected a number from 0 to 1000000",
+            "13:1: jobs[0] (a): allowed_hosts is a string; expected a list of strings",
+            "14:1: jobs[0] (a): denied_hosts is a list with a list in it; expected a list of strings",
+            "15:1: jobs[0] (a): hyper is a list; expected a table",
+            "19:1: jobs[0] (a): unknown key min_vram",
         ],
     ),
     "hyper_date": (

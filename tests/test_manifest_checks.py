@@ -135,14 +135,14 @@ def test_what_is_wrong_is_told_all_at_once_with_index_name_and_line(project: Pro
     session = ask(project, text)
     assert session.ret == 1
     assert session.told() == {
-        "manifest[schema]": "1: schema_version is 2; wanted: 1",
-        "manifest[hosts]": "2: hosts.pi is a string; wanted: a table [hosts.pi]",
+        "manifest[schema]": "1: schema_version is 2; expected 1",
+        "manifest[hosts]": "2: hosts.pi is a string; expected a table [hosts.pi]",
         "job[valid-a]": "7: 2 problems\n"
-        "line 7: jobs[0] (a): sede is no known key\n"
-        "line 8: jobs[0] (a): seed is a string (remove the quotes); wanted: an integer",
+        "line 7: jobs[0] (a): unknown key sede\n"
+        "line 8: jobs[0] (a): seed is a string (remove the quotes); expected an integer",
         "job[valid-#1]": "9: 2 problems\n"
-        "line 9: jobs[1]: name is missing; wanted: a string that is not blank\n"
-        "line 10: jobs[1]: model is an empty string; wanted: a string that is not blank",
+        "line 9: jobs[1]: name is missing; expected a string that is not blank\n"
+        "line 10: jobs[1]: model is an empty string; expected a string that is not blank",
     }
     assert session.words("skipped") == {
         "job[unique-a]",
@@ -335,30 +335,30 @@ def build_parser():
 HYPER = {
     "epochs = 80": None,
     'epochs = "80"': None,
-    "epochs = 80.5": "hyper.epochs is 80.5; wanted: an integer",
-    'epochs = "many"': "hyper.epochs is a string; wanted: an integer",
-    "epochs = true": "hyper.epochs is true; wanted: an integer",
-    "epochs = {a = 1}": "hyper.epochs is a table; wanted: an integer",
-    "epochs = [1]": "hyper.epochs is a list; wanted: an integer",
+    "epochs = 80.5": "hyper.epochs is 80.5; expected an integer",
+    'epochs = "many"': "hyper.epochs is a string; expected an integer",
+    "epochs = true": "hyper.epochs is true; expected an integer",
+    "epochs = {a = 1}": "hyper.epochs is a table; expected an integer",
+    "epochs = [1]": "hyper.epochs is a list; expected an integer",
     "epocs = 80": "hyper.epocs is unknown to trainer_code:build_parser; did you mean 'epochs'?",
     "batch_size = 8": None,
     "batch-size = 8": None,
-    "batch_size = 0": "hyper.batch_size is 0 (not above 0); wanted: what positive takes",
+    "batch_size = 0": "hyper.batch_size is 0 (not above 0); expected what positive takes",
     "lr = 3e-4": None,
     "learning_rate = 1": None,
-    'lr = "fast"': "hyper.lr is a string; wanted: a number",
+    'lr = "fast"': "hyper.lr is a string; expected a number",
     'optim = "sgd"': None,
     'optim = "sdg"': "hyper.optim is none of adam, sgd; did you mean 'sgd'?",
     "amp = true": None,
-    "amp = 1": "hyper.amp is 1; it is a flag: wanted: true or false",
+    "amp = 1": "hyper.amp is 1; it is a flag: expected true or false",
     "betas = [0.9, 0.99]": None,
-    "betas = [0.9]": "hyper.betas is a list of 1; wanted: 2 of a number",
-    'betas = [0.9, "x"]': "hyper.betas is a string; wanted: a number",
+    "betas = [0.9]": "hyper.betas is a list of 1; expected 2 of a number",
+    'betas = [0.9, "x"]': "hyper.betas is a string; expected a number",
     "layers = 3": None,
     "help = true": "hyper.help is unknown to trainer_code:build_parser",
     'note = "x"': None,
     "note = 5": None,
-    "note = false": "hyper.note is false; wanted: a string",
+    "note = false": "hyper.note is false; expected a string",
 }
 
 
@@ -391,7 +391,7 @@ def test_several_keys_of_a_job_are_told_at_once_and_a_script_is_asked_for_its_he
         "job[hyper_known-a]": "6: 4 problems\n"
         "jobs[0] (a): hyper.epocs is unknown to scripts/train.py; did you mean 'epochs'?\n"
         "jobs[0] (a): hyper.optim is neither adam nor sgd; did you mean 'adam'?\n"
-        "jobs[0] (a): hyper.amp is no boolean; it is a flag: wanted: true or false\n"
+        "jobs[0] (a): hyper.amp is not a boolean; it is a flag: expected true or false\n"
         "jobs[0] (a): hyper.lr has a mapping in it, which no option takes"
     }
 

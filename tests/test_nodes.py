@@ -272,7 +272,7 @@ def test_mtu_that_the_spec_asks_for(project: Project, lab: Lab) -> None:
         healthy(lab.add(name))
     assert asked(project, spec(lab, network={"mtu": 9000}), "-k", "MN4").ret == 1
     assert failed(project) == {"node[MN4-gpu-01]", "node[MN4-gpu-02]"}
-    assert "wanted: 9000" in messages(project)["MN4-gpu-01"]
+    assert "expected 9000" in messages(project)["MN4-gpu-01"]
 
 
 @pytest.mark.parametrize("addresses", [True, False], ids=["addresses", "no addresses"])
@@ -290,7 +290,7 @@ def test_mtu_is_looked_at_without_a_neighbour(project: Project, lab: Lab) -> Non
     host = healthy(lab.add("gpu-01"))
     document = spec(lab, nodes=[host.spec], network={"mtu": 9000, "interface": "eth0"})
     assert asked(project, document, "-k", "MN4").ret == 1
-    assert messages(project)["MN4-gpu-01"] == "gpu-01: eth0 has an MTU of 1500; wanted: 9000"
+    assert messages(project)["MN4-gpu-01"] == "gpu-01: eth0 has an MTU of 1500; expected 9000"
     document["network"] = {"mtu": 1500, "interface": "eth0"}
     assert asked(project, document, "-k", "MN4").ret == 0
     document["network"] = {"mtu": 9000}

@@ -166,7 +166,7 @@ def test_failed_artifact_holds_blocking_failures_only_and_says_what_to_do(projec
     assert result.ret == 1
     artifact = project.artifact()
     require_contract(artifact)
-    # gpu did not apply: it is no part of the total.
+    # gpu did not apply: it is not part of the total.
     assert artifact["checks_summary"] == {
         "total": 13,
         "passed": 3,

@@ -106,9 +106,9 @@ def test_the_wrong_sample_shows_its_four_findings_in_one_run_in_80_columns(proje
     flat = " ".join(page.split())
     for told in (
         "train.yaml:2:18: experiment_name: experiment_name has the character '.'",
-        "train.yaml:4:59: compute: compute.num_accelerators is 3; wanted: a multiple of 8",
-        "train.yaml:5:21: secrets: secrets.HF_TOKEN is no reference to a secret; wanted: SCOPE/KEY",
-        "train.yaml:6:11: unknown_keys: priority is no known key",
+        "train.yaml:4:59: compute: compute.num_accelerators is 3; expected a multiple of 8",
+        "train.yaml:5:21: secrets: secrets.HF_TOKEN is not a reference to a secret; expected SCOPE/KEY",
+        "train.yaml:6:11: unknown_keys: unknown key priority",
     ):
         assert told in flat
     assert "no-slash" not in page
@@ -136,21 +136,21 @@ code_source:
 """
     session = ask(project, {"all": text}, "--tb=no")
     assert session.told("all") == {
-        "experiment_name": "1: experiment_name is missing; wanted: a string",
+        "experiment_name": "1: experiment_name is missing; expected a string",
         "compute": "3: 2 problems\n"
-        "line 3: compute.num_accelerators is missing; wanted: an integer, 1 or more\n"
+        "line 3: compute.num_accelerators is missing; expected an integer, 1 or more\n"
         "line 5: compute.accelerator_type is none of GPU_1xA10, GPU_1xH100, GPU_8xH100; did you mean"
         " 'GPU_8xH100'?",
-        "environment": "7: env_variables.A is a number; wanted: a string",
+        "environment": "7: env_variables.A is a number; expected a string",
         "secrets": "9: 2 problems\n"
         "line 9: secrets.A is in env_variables too; keep one of them\n"
-        "line 10: secrets.B is no reference to a secret; wanted: SCOPE/KEY, with exactly one '/'",
-        "code_source": "16: code_source.snapshot.git.branch has the character ' '; wanted: letters, digits,"
+        "line 10: secrets.B is not a reference to a secret; expected SCOPE/KEY, with exactly one '/'",
+        "code_source": "16: code_source.snapshot.git.branch has the character ' '; expected letters, digits,"
         " '_', '.', '/' and '-'",
         "unknown_keys": "1: 3 problems\n"
-        "line 1: experiment_nam is no known key; did you mean 'experiment_name'?\n"
-        "line 4: compute.num_accelerator is no known key; did you mean 'num_accelerators'?\n"
-        "line 17: code_source.snapshot.git.comit is no known key; did you mean 'commit'?",
+        "line 1: unknown key experiment_nam; did you mean 'experiment_name'?\n"
+        "line 4: unknown key compute.num_accelerator; did you mean 'num_accelerators'?\n"
+        "line 17: unknown key code_source.snapshot.git.comit; did you mean 'commit'?",
         "revision": session.told("all")["revision"],
     }
 
@@ -307,16 +307,17 @@ def test_local_facts_that_hold_and_that_do_not(project: Project, git: str) -> No
     )
     assert session.told("no_root") == {"root_path": f"9: {at}.root_path: nowhere is not there"}
     assert session.words("no_root", "skipped") == {"include_paths", "revision", "uncommitted"}
-    assert session.told("root_file")["root_path"].endswith("is no folder")
+    assert session.told("root_file")["root_path"].endswith("is not a directory")
     assert session.told("no_include") == {
         "include_paths": f"12: {at}.include_paths.1: there is no tests in root_path"
     }
     found = session.told("no_package")
     assert set(found) == {"requirements", "requirements_file"}
     assert (
-        "line 9: environment.dependencies.1: torch=2.3 is no requirement: expected" in found["requirements"]
+        "line 9: environment.dependencies.1: torch=2.3 is not a requirement: expected"
+        in found["requirements"]
     )
-    assert f"line 10: environment.dependencies.2: {NASTY} is no requirement: " in found["requirements"]
+    assert f"line 10: environment.dependencies.2: {NASTY} is not a requirement: " in found["requirements"]
     assert found["requirements_file"] == (
         "11: environment.dependencies.3: nowhere.txt: no such file; check the path"
     )
@@ -452,7 +453,8 @@ def test_overrides_are_told_in_the_header_and_are_what_is_looked_at(
     )
     flat = " ".join(result.stdout.str().split())
     assert (
-        "compute.num_accelerators is 3; wanted: a multiple of 8, as a GPU_8xH100 node has 8 (from --m" in flat
+        "compute.num_accelerators is 3; expected a multiple of 8, as a GPU_8xH100 node has 8 (from --m"
+        in flat
     )
     assert "max_retries is empty (null)" in flat
     assert "hunter22" not in flat
@@ -471,9 +473,9 @@ def test_overrides_that_lead_nowhere_are_refused_with_what_there_is(project: Pro
         ("max_retries.x=1", 4, "max_retries has no fields; override it as a whole"),
         ("permissions.0.level=x", 4, "permissions has no fields; override it as a whole"),
         ("env_variables.a.b=1", 4, "env_variables has no fields"),
-        ("compute", 4, "compute is no KEY=VALUE, such as compute.num_accelerators=2"),
-        ("compute..x=1", 4, "is no KEY=VALUE"),
-        ("command=[", 4, "the value of command is no YAML; quote it"),
+        ("compute", 4, "compute is not a KEY=VALUE, such as compute.num_accelerators=2"),
+        ("compute..x=1", 4, "is not a KEY=VALUE"),
+        ("command=[", 4, "the value of command is not YAML; quote it"),
         (
             "compute.num_accelerators=2",
             2,

@@ -73,7 +73,7 @@ def test_used_up_inodes_are_told_though_bytes_are_free(
     assert session.ret == 1
     assert session.red == {"disk_inodes-local"}
     assert session.message("disk_inodes-local") == (
-        f"local: 0 of 16 inodes are free on {folder} (tmpfs), which holds {folder}; wanted: 1000 or more"
+        f"local: 0 of 16 inodes are free on {folder} (tmpfs), which holds {folder}; expected 1000 or more"
     )
     assert "df -i" in session.item("disk_inodes-local")["remediation"]
 
@@ -84,7 +84,7 @@ def test_the_budget_is_size_times_number_and_scratch(project: Project, disk: Pat
     assert session.red == {"disk_space-local"}
     assert session.message("disk_space-local") == (
         f"local: 4.29 GB free on {disk} (tmpfs), which holds {disk};"
-        " wanted: 4.5 GB (4 x 1 GB + 500 MB scratch)"
+        " expected 4.5 GB (4 x 1 GB + 500 MB scratch)"
     )
     assert session.item("disk_space-local")["line"] == 2
     assert ask_about(project, disk, disk, checkpoint_size="1GB", checkpoints=4, scratch="200MB").ret == 0
@@ -99,7 +99,7 @@ def test_a_gigabyte_is_wanted_whatever_the_budget(
         session = ask_about(project, folder, folder, **more)
         assert session.red == {"disk_space-local"}
         assert "67.1 MB free on" in session.message("disk_space-local")
-        assert session.message("disk_space-local").endswith("wanted: 1 GB or more")
+        assert session.message("disk_space-local").endswith("expected 1 GB or more")
 
 
 def test_without_a_checkpoint_directory_the_folder_of_the_launch_must_hold_its_scratch(
@@ -109,7 +109,7 @@ def test_without_a_checkpoint_directory_the_folder_of_the_launch_must_hold_its_s
     assert session.red == {"disk_space-local"}
     assert set(session.items) >= {"node[disk_space-local]", "node[disk_inodes-local]"}
     assert "node[checkpoint_dir-local]" not in session.items
-    assert session.message("disk_space-local").endswith("wanted: 900 PB (900 PB scratch)")
+    assert session.message("disk_space-local").endswith("expected 900 PB (900 PB scratch)")
 
 
 # -- the mount that really holds it ----------------------------------------------------------------
@@ -192,11 +192,11 @@ def test_a_file_is_no_folder(project: Project, disk: Path) -> None:
     (disk / "file").touch()
     session = ask_about(project, disk / "file", disk)
     assert session.red == {"checkpoint_dir-local"}
-    assert session.message("checkpoint_dir-local") == f"local: {disk}/file is no folder"
+    assert session.message("checkpoint_dir-local") == f"local: {disk}/file is not a directory"
     session = ask_about(project, disk / "file" / "below", disk)
     assert session.red == {"checkpoint_dir-local"}
     assert f"{disk}/file" in session.message("checkpoint_dir-local")
-    assert "no folder" in session.message("checkpoint_dir-local")
+    assert "not a directory" in session.message("checkpoint_dir-local")
 
 
 def test_a_folder_that_the_user_may_not_write(project: Project, disk: Path, tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_a_shared_memory_that_is_too_small(project: Project, small_shm: Machine)
     session = ask(project, TWO_GPUS, "-k", "shm or schema")
     assert session.ret == 1
     assert session.red == {"shm-local"}
-    assert session.message("shm-local") == "local: /dev/shm has 64 MiB; wanted: 8 GiB or more"
+    assert session.message("shm-local") == "local: /dev/shm has 64 MiB; expected 8 GiB or more"
     assert "--shm-size" in session.item("shm-local")["remediation"]
     # A rank that is alone needs no NCCL.
     session = ask(project, "gpus: {count: 1}\n", "--collect-only")
@@ -476,7 +476,7 @@ def test_locked_memory_under_a_real_limit(project: Project, kib: int, told: str)
     assert status == (1 if told else 0)
     if told:
         wanted = (
-            f"memlock: local: {told} of memory may be locked (ulimit -l); wanted: unlimited, or 32 GiB or"
+            f"memlock: local: {told} of memory may be locked (ulimit -l); expected unlimited, or 32 GiB or"
         )
         assert wanted in said
         assert "memlock=-1" in said
@@ -515,7 +515,7 @@ def test_more_memory_than_there_is(project: Project) -> None:
     session = ask(project, "name: x\nmemory: 900TB+\n")
     assert session.ret == 1
     assert session.red == {"memory-local"}
-    assert "wanted: 900 TB" in session.message("memory-local")
+    assert "expected 900 TB" in session.message("memory-local")
     assert session.item("memory-local")["line"] == 2
     assert ask(project, "memory: 16MB\n").ret == 0
     assert ask(project, "resources: {memory: 900000+}\n").red == {"memory-local"}
@@ -547,5 +547,5 @@ def test_the_limit_of_a_cgroup_counts(project: Project, version: int, limit: str
     )
     assert done.returncode == status, done.stdout + done.stderr
     if status:
-        told = "local: a process gets 2.15 GB (the cgroup's limit); wanted: 3 GB"
+        told = "local: a process gets 2.15 GB (the cgroup's limit); expected 3 GB"
         assert told in " ".join(done.stdout.split())

@@ -273,7 +273,7 @@ def test_max_age_needs_the_time_that_the_contract_prescribes(ready: Project, mom
     told = verify("--max-age", "7d")
     assert told.status == 1
     assert told.out.startswith(
-        "status:   unreadable\nreason:   its emitted_at is no time such as 2026-01-31T23:59:59Z"
+        "status:   unreadable\nreason:   its emitted_at is not a time such as 2026-01-31T23:59:59Z"
     )
 
 
@@ -283,7 +283,7 @@ def test_max_age_needs_the_time_that_the_contract_prescribes(ready: Project, mom
 def test_what_is_no_duration_is_a_usage_error(ready: Project, text: str) -> None:
     told = verify(f"--max-age={text}")
     assert (told.status, told.out) == (2, "")
-    assert "is no duration; write 90s, 15m, 12h, 7d or 1h30m" in told.err
+    assert "is not a duration; write 90s, 15m, 12h, 7d or 1h30m" in told.err
 
 
 # -- which campaign, which artifact ---------------------------------------------------------------

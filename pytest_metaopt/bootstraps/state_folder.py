@@ -89,7 +89,9 @@ def _make_directory(root: Path, path: Path) -> bool:
     except FileExistsError:
         if path.is_dir():
             return False
-        raise BootstrapError(f"{path.relative_to(root)} is there, but is no directory; remove it") from None
+        raise BootstrapError(
+            f"{path.relative_to(root)} is there, but is not a directory; remove it"
+        ) from None
     except OSError as error:
         raise BootstrapError(f"cannot make {path.relative_to(root)}/: {error.strerror or error}") from None
     return True

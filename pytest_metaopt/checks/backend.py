@@ -88,7 +88,7 @@ def provider_is_known(campaign: Campaign) -> None:
     if not isinstance(provider, str) or not provider.strip():
         fail(f"compute.provider is {described(provider)}", at=place)
     hint = did_you_mean(provider.strip(), [LOCAL, "vast_ai", *CLOUDS])
-    fail(f"compute.provider is {provider.strip()!r}, which is no cloud of SkyPilot's{hint}", at=place)
+    fail(f"compute.provider is {provider.strip()!r}, which is not a cloud of SkyPilot's{hint}", at=place)
 
 
 _CREDENTIALS = {

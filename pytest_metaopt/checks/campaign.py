@@ -101,16 +101,16 @@ def companions_are_there(campaign: Campaign) -> None:
     if COMPANIONS not in campaign.data:
         not_applicable("the campaign names no companions")
     if not isinstance(block, Mapping):
-        fail(f"{COMPANIONS} is {described(block)}; wanted: a mapping", at=campaign.position((COMPANIONS,)))
+        fail(f"{COMPANIONS} is {described(block)}; expected a mapping", at=campaign.position((COMPANIONS,)))
     problems = []
     for key, value in block.items():
         keys = (COMPANIONS, key)
         if key not in KINDS:
             hint = near(key, tuple(KINDS)) if isinstance(key, str) else ""
-            problems.append(Problem(keys, f"{dotted(keys)} is no known kind of companion{hint}"))
+            problems.append(Problem(keys, f"{dotted(keys)} is not a known kind of companion{hint}"))
         elif key not in campaign.companions:
             problems.append(
-                Problem(keys, f"{dotted(keys)} is {described(value)}; wanted: the path of a file")
+                Problem(keys, f"{dotted(keys)} is {described(value)}; expected the path of a file")
             )
         elif (problem := file_problem(campaign.companions[key])) is not None:
             problems.append(Problem(keys, f"{dotted(keys)}: {campaign.companions[key].name}: {problem}"))

@@ -122,7 +122,7 @@ def clocks_agree(launch: Launch, fleet: Fleet) -> None:
     if apart > MOST_SKEW:
         fail(
             f"the clock of {fastest} is at least {apart:.1f} s ahead of that of {slowest};"
-            f" wanted: {MOST_SKEW:g} s or less",
+            f" expected {MOST_SKEW:g} s or less",
             at=place,
         )
     # The end of an answer is on its way for a moment, its beginning for as long as a login takes.

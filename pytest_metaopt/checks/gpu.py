@@ -82,7 +82,7 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
     driver = _driver(fleet, node)
     names = enumeration(sorted({gpu.name for gpu in driver.gpus}))
     found = f"{len(driver.gpus)} GPU{'' if len(driver.gpus) == 1 else 's'} ({names})"
-    shows = f"the driver shows {found}; wanted: {need}"
+    shows = f"the driver shows {found}; expected {need}"
     short = [list(_short_of(driver, one, shows)) for one in need.alternatives or (need,)]
     # Of several alternatives none is the one that was meant, so that only what is there is told.
     problems = [] if not all(short) else [shows] if need.alternatives else short[0]
@@ -105,7 +105,7 @@ def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
         yield shows
     for gpu in driver.gpus:
         if name is not None and not accepts_model(name, gpu.name):
-            yield f"GPU {gpu.index} is a {gpu.name}; wanted: {name}"
+            yield f"GPU {gpu.index} is a {gpu.name}; expected {name}"
         elif gpu.mig and not gpu.instances:
             yield f"GPU {gpu.index} is in MIG mode and has no instance that a process could use"
         elif gpu.mig and memory is not None:
@@ -113,7 +113,7 @@ def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
             if (told := memory_problem(memory, largest)) is not None:
                 yield f"GPU {gpu.index} ({gpu.name}) is cut into MIG instances; of the largest: {told}"
         elif memory is not None and gpu.memory_mib is None:
-            yield f"GPU {gpu.index} does not tell its memory; wanted: {memory}"
+            yield f"GPU {gpu.index} does not tell its memory; expected {memory}"
         elif memory is not None and (told := memory_problem(memory, gpu.memory_mib or 0)) is not None:
             yield f"GPU {gpu.index} ({gpu.name}): {told}"
 

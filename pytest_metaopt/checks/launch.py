@@ -21,7 +21,7 @@ _ASYNC = ("TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING")
 _TEARS_DOWN = frozenset({"1", "3"})
 """TearDown and SkipCleanUp: the values that end a process whose collective failed (torch 2.5.1,
 ProcessGroupNCCL.hpp); 0 and 2 leave it running."""
-_LATER = "is no number that is known before the launch; say it as launcher.args."
+_LATER = "is not a number that is known before the launch; say it as launcher.args."
 _TOLERANCE = 2.0
 """The factor by which a checkpoint interval may miss the best one: the cost is flat around it."""
 
@@ -119,14 +119,14 @@ def _unnoticed(facts: LaunchFacts) -> Iterator[Finding]:
         told = f"{_ASYNC[0]} is not set, so a rank that waits for a dead one may never be told"
         yield finding(told, env.variable(_ASYNC[0]).position)
     elif env[name] not in _TEARS_DOWN:
-        told = f"{name} is {env[name]}, which leaves a rank running whose collective failed; wanted: 1"
+        told = f"{name} is {env[name]}, which leaves a rank running whose collective failed; expected 1"
         yield finding(told, env.variable(name).position)
     for node in facts.nodes:
         for own in _ASYNC:
             if node.env.get(own, "1") not in _TEARS_DOWN:
                 told = f"{own} is {node.env[own]} on {node.name}, which leaves a rank running there"
                 place = node.env.variable(own).position
-                yield finding(f"{told} whose collective failed; wanted: 1", place)
+                yield finding(f"{told} whose collective failed; expected 1", place)
     if not facts.collective_timeout.given:
         yield finding(
             "launcher.collective_timeout is not given: the default, 30 min (10 min since PyTorch 2.2), hides"
@@ -158,7 +158,7 @@ def _not_resumed(facts: LaunchFacts) -> Iterator[Finding]:
     elif known_later(restarts):
         yield finding(f"{name} {_LATER}max_restarts", at)
     elif not is_whole(restarts.removeprefix("-")):
-        yield finding(f"{name} is {restarts}; wanted: a whole number above 0", at)
+        yield finding(f"{name} is {restarts}; expected a whole number above 0", at)
     elif int(restarts) <= 0:
         yield finding(f"{name} is {restarts}: the first lost rank ends the launch", at)
     backend, name, at = _torchrun_option(facts, known, "rdzv_backend")
@@ -168,7 +168,7 @@ def _not_resumed(facts: LaunchFacts) -> Iterator[Finding]:
         yield finding(f"{name} is not known before the launch; say it as launcher.args.rdzv_backend", at)
     elif backend != "c10d":
         told = "is not given: it is static" if backend is None else f"is {backend}"
-        yield finding(f"{name} {told}, with which ranks can't join again; wanted: c10d", at)
+        yield finding(f"{name} {told}, with which ranks can't join again; expected c10d", at)
     if not facts.checkpoint_dir.given:
         told = "storage.checkpoint_dir is not given: a restart begins at step 0"
         yield finding(told, facts.checkpoint_dir.position)
@@ -227,7 +227,7 @@ def _paused(facts: LaunchFacts) -> Iterator[Finding]:
         yield finding(told, place)
     timeout = known.option("elastic_timeout")
     if timeout is not None and not (known_later(timeout) or (is_whole(timeout) and int(timeout))):
-        yield finding(f"--elastic-timeout is {timeout}; wanted: whole seconds, above 0", place)
+        yield finding(f"--elastic-timeout is {timeout}; expected whole seconds, above 0", place)
     if timeout is None and "HOROVOD_ELASTIC_TIMEOUT" not in facts.env:
         yield finding(
             "neither --elastic-timeout nor HOROVOD_ELASTIC_TIMEOUT is given: a launch below --min-np pauses"

@@ -215,7 +215,7 @@ def _require_interface(launch: Launch, fleet: Fleet, node: Node, name: str, mtu:
 
 
 def _wrong_mtu(device: str, mtu: int, wanted: int) -> str | None:
-    return f"{device} has an MTU of {mtu}; wanted: {wanted}" if mtu != wanted else None
+    return f"{device} has an MTU of {mtu}; expected {wanted}" if mtu != wanted else None
 
 
 class _Ring:

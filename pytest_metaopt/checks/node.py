@@ -77,7 +77,7 @@ def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
     if limits.memory < wanted:
         by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
         fail(
-            f"{node.name}: a process gets {told_size(limits.memory)} ({by}); wanted: {told_size(wanted)}",
+            f"{node.name}: a process gets {told_size(limits.memory)} ({by}); expected {told_size(wanted)}",
             at=launch.facts.memory.position,
         )
 
@@ -97,7 +97,7 @@ def shm_is_large_enough(fleet: Fleet, node: Node) -> None:
     if limits.shm is None:
         fail(f"{node.name}: there is no /dev/shm that could be asked ({limits.problem or 'df is silent'})")
     if limits.shm < LEAST_SHM:
-        fail(f"{node.name}: /dev/shm has {_told(limits.shm)}; wanted: {_told(LEAST_SHM)} or more")
+        fail(f"{node.name}: /dev/shm has {_told(limits.shm)}; expected {_told(LEAST_SHM)} or more")
 
 
 @check(
@@ -117,5 +117,5 @@ def memlock_is_large_enough(fleet: Fleet, node: Node) -> None:
     if limits.memlock is not None and limits.memlock < LEAST_MEMLOCK:
         fail(
             f"{node.name}: {_told(limits.memlock)} of memory may be locked (ulimit -l);"
-            f" wanted: unlimited, or {_told(LEAST_MEMLOCK)} or more"
+            f" expected unlimited, or {_told(LEAST_MEMLOCK)} or more"
         )

@@ -117,7 +117,7 @@ def repository_is_given(campaign: Campaign) -> None:
 
 
 def require_text(campaign: Campaign, dotted: str) -> None:
-    """Fail the running check where the value of ``"section.key"`` is no string, or a blank one."""
+    """Fail the running check where the value of ``"section.key"`` is not a string, or a blank one."""
     section, key = dotted.split(".")
     value = campaign.get(dotted)
     if isinstance(value, str) and value.strip():

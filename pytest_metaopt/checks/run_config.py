@@ -167,7 +167,7 @@ def root_path_exists(run_config: RunConfig) -> None:
     root = run_config.root_path
     if root is not None and not root.is_dir():
         keys = (*SNAPSHOT, "root_path")
-        why = "is no folder" if os.path.lexists(root) else "is not there"
+        why = "is not a directory" if os.path.lexists(root) else "is not there"
         fail_with(run_config, [Problem(keys, f"{dotted(keys)}: {_shown(str(run_config.get(keys)))} {why}")])
 
 
@@ -182,7 +182,7 @@ def include_paths_exist(run_config: RunConfig) -> None:
     """Each of code_source.snapshot.include_paths is there, below root_path."""
     root = run_config.root_path
     if root is None or not root.is_dir():
-        not_applicable("root_path is no folder, see run_config[root_path]")
+        not_applicable("root_path is not a directory, see run_config[root_path]")
     fail_with(
         run_config,
         [
@@ -208,7 +208,7 @@ def pinned_revision_exists(run_config: RunConfig, pinned_revision: Pinned | None
     """The pinned branch or commit is in the git repository that root_path is in."""
     pin = run_config.pin
     if pinned_revision is None or pin is None:
-        not_applicable("root_path is no folder, see run_config[root_path]")
+        not_applicable("root_path is not a directory, see run_config[root_path]")
     keys, value = pin
     told = None
     if pinned_revision.trouble is not None:
@@ -275,7 +275,7 @@ def dependencies_are_requirements(run_config: RunConfig) -> None:
             Requirement(text)
         except InvalidRequirement as error:
             why = one_line(printable(str(error).splitlines()[0]))
-            told = f"{dotted(keys)}: {_shown(text)} is no requirement: {why[:1].lower()}{why[1:]}"
+            told = f"{dotted(keys)}: {_shown(text)} is not a requirement: {why[:1].lower()}{why[1:]}"
             problems.append(Problem(keys, told))
     fail_with(run_config, problems)
 

@@ -68,7 +68,7 @@ def checkpoint_directory_can_be_written(launch: Launch, fleet: Fleet, node: Node
         fail(f"{node.name}: {path} is on {mount}, which is mounted read-only", at=at)
     if not place.folder:
         what = path if place.there else f"{path} can't be made, since {place.real}"
-        fail(f"{node.name}: {what} is no folder", at=at)
+        fail(f"{node.name}: {what} is not a directory", at=at)
     if not place.writable:
         what = path if place.there else f"{path} is not there, and {place.real}"
         fail(f"{node.name}: {what} can't be written by the user that we log in as", at=at)
@@ -95,14 +95,14 @@ def disk_has_room(launch: Launch, fleet: Fleet, node: Node) -> None:
         f"{node.name}: {told_size(place.free_bytes)} free on {mount}, which holds {facts.storage_path.value}"
     )
     if budget < LEAST_BYTES:
-        fail(f"{free}; wanted: {told_size(LEAST_BYTES)} or more", at=facts.storage_path.position)
+        fail(f"{free}; expected {told_size(LEAST_BYTES)} or more", at=facts.storage_path.position)
     parts = []
     if facts.checkpoint_size.value is not None:
         parts.append(f"{facts.checkpoints.value or 1} x {told_size(facts.checkpoint_size.value)}")
     if facts.scratch.value:
         parts.append(f"{told_size(facts.scratch.value)} scratch")
     asking = facts.checkpoint_size if facts.checkpoint_size.given else facts.scratch
-    fail(f"{free}; wanted: {told_size(budget)} ({' + '.join(parts)})", at=asking.position)
+    fail(f"{free}; expected {told_size(budget)} ({' + '.join(parts)})", at=asking.position)
 
 
 @check(
@@ -123,7 +123,7 @@ def disk_has_inodes(launch: Launch, fleet: Fleet, node: Node) -> None:
     if free < LEAST_INODES:
         fail(
             f"{node.name}: {free} of {place.total_inodes} inodes are free on {mount}, which holds"
-            f" {launch.facts.storage_path.value}; wanted: {LEAST_INODES} or more",
+            f" {launch.facts.storage_path.value}; expected {LEAST_INODES} or more",
             at=launch.facts.storage_path.position,
         )
 

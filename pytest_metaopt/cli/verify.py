@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--readiness", metavar="PATH", help="another place of the artifact")
     given = parser.parse_args(arguments)
     if given.cwd is not None and not Path(given.cwd).is_dir():
-        parser.error(f"--cwd: {given.cwd} is no directory")
+        parser.error(f"--cwd: {given.cwd} is not a directory")
     campaign = load_campaign(Path(given.campaign))
     root = project_root(Path(given.campaign).absolute(), Path(given.cwd) if given.cwd is not None else None)
     artifact = Path(given.readiness) if given.readiness else root / STATE_FOLDER / ARTIFACT_NAME

@@ -137,7 +137,7 @@ def _validate(declared: Check) -> None:
 
     function = declared.function
     if not inspect.isfunction(function):
-        refuse("it decorates something that is no function")
+        refuse("it decorates something that is not a function")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         refuse("an async function is not supported; gather the fact in a fixture and assert here")
     if inspect.isgeneratorfunction(function):
@@ -145,7 +145,7 @@ def _validate(declared: Check) -> None:
     if not isinstance(declared.id, str) or not _ID.fullmatch(declared.id):
         refuse("an id is made of letters, digits, '_', '.' and single '-'")
     if not isinstance(declared.group, str) or not _GROUP.fullmatch(declared.group):
-        refuse(f"group {declared.group!r} is no identifier")
+        refuse(f"group {declared.group!r} is not an identifier")
     if declared.severity not in SEVERITIES:
         hint = did_you_mean(str(declared.severity), SEVERITIES)
         refuse(f"severity {declared.severity!r} is neither 'blocking' nor 'advisory'{hint}")

@@ -83,7 +83,7 @@ class Document:
     def get(self, dotted: str | Sequence[Any], default: Any = None) -> Any:
         """Return the value at ``"section.key"``, or *default*.
 
-        A path that is missing, or runs through something that is no mapping, gives *default*.
+        A path that is missing, or runs through something that is not a mapping, gives *default*.
         """
         value: Any = self.data
         for key in key_path(dotted):

@@ -19,11 +19,11 @@ _ROUNDED_UP = 999.5
 def size(text: str) -> int:
     """Return the bytes that ``100GB`` (10^9 each), ``100GiB`` (2^30 each) or ``100G`` (as GB) means.
 
-    :raises ValueError: it is no size.
+    :raises ValueError: it is not a size.
     """
     found = SIZE.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no size such as 100GB or 1.5TiB")
+        raise ValueError(f"{text!r} is not a size such as 100GB or 1.5TiB")
     number, unit = found.groups()
     base = 1024 if unit[1:2].lower() == "i" else _STEP
     return round(float(number) * float(base) ** _POWERS[unit[0].lower()])
@@ -32,11 +32,11 @@ def size(text: str) -> int:
 def duration(text: str) -> float:
     """Return the seconds that ``90s``, ``10m``, ``6h`` or ``2d`` means.
 
-    :raises ValueError: it is no duration.
+    :raises ValueError: it is not a duration.
     """
     found = DURATION.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no duration such as 90s, 10m, 6h or 2d")
+        raise ValueError(f"{text!r} is not a duration such as 90s, 10m, 6h or 2d")
     return float(found[1]) * _SECONDS[found[2]]
 
 

@@ -91,7 +91,7 @@ class GitIgnore:
         if self.path.is_symlink():
             return ".gitignore is a link, which git does not follow; replace it with a file"
         if not self.path.is_file():
-            return ".gitignore is no regular file"
+            return ".gitignore is not a regular file"
         try:
             self.path.open("rb").close()
         except OSError as error:

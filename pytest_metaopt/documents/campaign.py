@@ -86,7 +86,7 @@ class Campaign(Document):
 def load_campaign(path: Path) -> Campaign:
     """Read and hash the campaign file *path*.
 
-    :raises DocumentError: it can't be read, is no YAML mapping, or holds a value under a hashed
+    :raises DocumentError: it can't be read, is not a YAML mapping, or holds a value under a hashed
         field that JSON can't hold (an unquoted date, say).
     """
     tree = read_yaml_mapping(path, "campaign")

@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from ..core.document import KeyPath, dotted
 from ..core.problem import Problem
 from .fields import DEFINITIONS, PLACEHOLDER, Given, Text, as_float
+from .json_schema import inlined, reference
+from .json_schema import json_schema as json_schema_of
 from .placeholder import is_placeholder
-from .schema import Section, block_of, expected_of, inlined, reference, validated
-from .schema import json_schema as json_schema_of
+from .schema import Section, block_of, expected_of, validated
 
 _FILLED_IN = ("wandb",)
 """The sections in which nothing, at any depth, may be a placeholder."""

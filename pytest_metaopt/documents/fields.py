@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from ..core.text import described
+from .json_schema import reference
 from .placeholder import BRACKETS, MARKERS, is_placeholder
-from .schema import VISIBLE, Expected, not_blank, reference, refusal, text_schema
+from .schema import VISIBLE, Expected, not_blank, refusal, text_schema
 
 PLACEHOLDER = "is a placeholder; put the real value there"
 DEFINITIONS: dict[str, Any] = {
@@ -44,22 +45,22 @@ def _text(value: str) -> str:
     if is_placeholder(value):
         raise refusal(PLACEHOLDER)
     if not value.strip():
-        raise refusal(f"is an empty string; wanted: {_TEXT}")
+        raise refusal(f"is an empty string; expected {_TEXT}")
     return value
 
 
 def _text_list(value: Any) -> tuple[str, ...]:
     if not isinstance(value, tuple | list):
-        raise refusal(f"is {described(value)}; wanted: {_TEXT_LIST}")
+        raise refusal(f"is {described(value)}; expected {_TEXT_LIST}")
     for item in value:
         if not isinstance(item, str) or not item.strip():
-            raise refusal(f"is a list with {described(item)} in it; wanted: {_TEXT_LIST}")
+            raise refusal(f"is a list with {described(item)} in it; expected {_TEXT_LIST}")
     return tuple(value)
 
 
 def _table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise refusal(f"is {described(value)}; wanted: a table")
+        raise refusal(f"is {described(value)}; expected a table")
     return value
 
 

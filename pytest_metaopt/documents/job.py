@@ -146,6 +146,15 @@ def validated_table(model: type[Block], table: Mapping[str, Any]) -> tuple[dict[
     return {**_defaults(model), **given}, problems
 
 
+def table_problems(model: type[Block], table: Mapping[str, Any], keys: KeyPath) -> list[Problem]:
+    """Return what is wrong with a table that stands at *keys* of its document."""
+    try:
+        model.model_validate(dict(table))
+    except ValidationError as error:
+        return problems_of(error, keys)
+    return []
+
+
 @cache
 def _defaults(model: type[Block]) -> Mapping[str, Any]:
     required = {name: "" for name, field in model.model_fields.items() if field.is_required()}

@@ -32,18 +32,18 @@ _SOME = r"(?=[0-9.]*[1-9])"
 
 def _size(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise refusal(f"is {described(value)}; wanted: a size such as 100GB")
+        raise refusal(f"is {described(value)}; expected a size such as 100GB")
     if isinstance(value, str):
         try:
             found: float = quantity.size(value)
         except ValueError:
-            raise refusal("is no size such as 100GB or 1.5TiB") from None
+            raise refusal("is not a size such as 100GB or 1.5TiB") from None
     else:
         found = value
         if value > _MOST_GB:
             raise refusal(f"is more than {_MOST_GB} GB; a number is in GB: write bytes as 100GB")
     if not found > 0:
-        raise refusal("is not above 0; wanted: a size such as 100GB")
+        raise refusal("is not above 0; expected a size such as 100GB")
     return value
 
 
@@ -51,52 +51,52 @@ def _memory(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _size(value)
     if not isinstance(value, str):
-        raise refusal(f"is {described(value)}; wanted: a memory size such as 40GB")
+        raise refusal(f"is {described(value)}; expected a memory size such as 40GB")
     if not _MEMORY.fullmatch(value.strip()):
-        raise refusal("is no memory size such as 40GB or 24GB+ (at least)")
+        raise refusal("is not a memory size such as 40GB or 24GB+ (at least)")
     if not quantity.size(value.strip().rstrip("+")):
-        raise refusal("is not above 0; wanted: a memory size such as 40GB")
+        raise refusal("is not above 0; expected a memory size such as 40GB")
     return value
 
 
 def _gpu_memory(value: str) -> str:
     if not _GPU_MEMORY.fullmatch(value.strip()):
-        raise refusal("is no memory of a GPU such as 40GB or 24GB+ (at least)")
+        raise refusal("is not a memory of a GPU such as 40GB or 24GB+ (at least)")
     return value
 
 
 def _duration(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise refusal(f"is {described(value)}; wanted: seconds, or a duration such as 10m")
+        raise refusal(f"is {described(value)}; expected seconds, or a duration such as 10m")
     if isinstance(value, str):
         try:
             found = quantity.duration(value)
         except ValueError:
-            raise refusal("is no duration such as 90s, 10m, 6h or 2d") from None
+            raise refusal("is not a duration such as 90s, 10m, 6h or 2d") from None
     else:
         found = value
     if found > _MOST_SECONDS:
-        raise refusal(f"is more than {_MOST_SECONDS} seconds; wanted: a duration such as 10m")
+        raise refusal(f"is more than {_MOST_SECONDS} seconds; expected a duration such as 10m")
     if not found > 0:
-        raise refusal("is not above 0; wanted: seconds, or a duration such as 10m")
+        raise refusal("is not above 0; expected seconds, or a duration such as 10m")
     return value
 
 
 def _node_name(value: str) -> str:
     if not _NODE_NAME.fullmatch(value):
-        raise refusal("is no name for a node; wanted: letters, digits, '_', '.' and single '-'")
+        raise refusal("is not a name for a node; expected letters, digits, '_', '.' and single '-'")
     return value
 
 
 def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value) or value.startswith("-"):
-        raise refusal("is no host name or IP address")
+        raise refusal("is not a host name or IP address")
     return value
 
 
 def _interface(value: str) -> str:
     if not _INTERFACE.fullmatch(value) or value.startswith("-"):
-        raise refusal("is no name of a network interface such as eth0")
+        raise refusal("is not a name of a network interface such as eth0")
     return value
 
 
@@ -105,13 +105,13 @@ def _path(value: str) -> str:
     if "\0" in value:
         raise refusal("holds a NUL character")
     if not PurePosixPath(value).is_absolute() and not value.startswith("~/"):
-        raise refusal("is no absolute path; nodes have no folder in common to start from")
+        raise refusal("is not an absolute path; nodes have no folder in common to start from")
     return value
 
 
 def _mount_point(value: str) -> str:
     if value.startswith("~/"):
-        raise refusal("is no mount point, which begins with '/' (findmnt -T DIR shows it)")
+        raise refusal("is not a mount point, which begins with '/' (findmnt -T DIR shows it)")
     return _path(value)
 
 
@@ -121,7 +121,7 @@ def too_large(value: object) -> bool:
 
 
 def _variables(value: dict[str, Any]) -> dict[str, str]:
-    # What is no value is told by the rules of the block. To SkyPilot null is what --env gives at launch.
+    # What is not a value is told by the rules of the block. To SkyPilot null is what --env gives at launch.
     return {name: "" if item is None or too_large(item) else str(item) for name, item in value.items()}
 
 
@@ -130,13 +130,13 @@ def wrong_variables(given: Mapping[Any, Any], block: str) -> Iterator[tuple[KeyP
     variables = given.get(block)
     for name, item in variables.items() if isinstance(variables, Mapping) else ():
         if isinstance(name, str) and not _VARIABLE.fullmatch(name):
-            yield (block, name), "is no name of a variable"
+            yield (block, name), "is not a name of a variable"
         elif too_large(item):
             yield (block, name), "is a very large number; quote it"
         elif item is None and block == "envs":
             continue
         elif isinstance(item, bool) or not isinstance(item, str | int | float):
-            yield (block, name), f"is {described(item)}; wanted: a string or a number"
+            yield (block, name), f"is {described(item)}; expected a string or a number"
 
 
 _SIZE_SCHEMA = {

@@ -22,6 +22,7 @@ from ..core.problem import Problem
 from ..core.text import described
 from ..launch.launcher import NAMES, canonical, known_later, of_command
 from .foreign.skypilot import SkyPilotResources, SkyPilotTask
+from .json_schema import json_schema as json_schema_of
 from .launch_fields import (
     AbsolutePath,
     Address,
@@ -38,7 +39,6 @@ from .launch_fields import (
     wrong_variables,
 )
 from .schema import VISIBLE, Block, Words, near, validated, wanting
-from .schema import json_schema as json_schema_of
 
 _MOST_NODES = 10_000
 
@@ -132,9 +132,9 @@ class LauncherEntry(Block):
         arguments = given.get("args")
         for key, value in arguments.items() if isinstance(arguments, Mapping) else ():
             if value is False or not isinstance(value, str | int | float):
-                yield ("args", key), f"is {described(value)}; wanted: a string, a number or true"
+                yield ("args", key), f"is {described(value)}; expected a string, a number or true"
             elif too_large(value):
-                yield ("args", key), "is a very large number; wanted: a string, a number or true"
+                yield ("args", key), "is a very large number; expected a string, a number or true"
 
 
 class Storage(Block):
@@ -184,7 +184,7 @@ class Elasticity(Block):
 
 
 class Resources(SkyPilotResources):
-    """What a SkyPilot task or a portable job request asks for; what is no question here is let be."""
+    """What a SkyPilot task or a portable job request asks for; what is not a question here is let be."""
 
     gpu: Gpus | None = Field(None, description="The GPUs, as a portable job request has them.")
     disk: Size | None = Field(None, description="Disk a node: 100GB (portable job request).")
@@ -228,7 +228,7 @@ class LaunchModel(SkyPilotTask):
             if not nodes:
                 yield ("nodes",), "is an empty list; name a node, or remove the key for this machine"
             if len(nodes) > _MOST_NODES:
-                yield ("nodes",), f"has {len(nodes)} nodes; wanted: {_MOST_NODES} at most"
+                yield ("nodes",), f"has {len(nodes)} nodes; expected {_MOST_NODES} at most"
         yield from super().rules(given)
         yield from wrong_variables(given, "env")
         yield from _same_said_twice(given)

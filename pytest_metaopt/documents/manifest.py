@@ -13,7 +13,7 @@ from typing import Any
 from ..core.document import Document, DocumentError, KeyPath, dotted
 from ..core.problem import Problem
 from ..core.text import described
-from .job import Host, Job, hosts_of, jobs_of, validated_table
+from .job import Host, Job, hosts_of, jobs_of, table_problems
 from .manifest_model import MAX_JOBS, HostTable, ManifestModel
 from .schema import validated
 from .sources.toml import read_toml
@@ -29,8 +29,8 @@ class Manifest(Document):
     """A parsed training manifest.
 
     :param name: what people call the fleet.
-    :param hosts: the hosts, by name; one that is no table, or whose policy can't be made out, is left out.
-    :param jobs: the jobs; what is no table is left out.
+    :param hosts: the hosts, by name; one that is not a table, or whose policy can't be made out, is left out.
+    :param jobs: the jobs; what is not a table is left out.
     """
 
     name: str
@@ -69,7 +69,7 @@ def _grouped(jobs: Sequence[Job], by: str) -> Mapping[str, tuple[Job, ...]]:
 def load_manifest(path: Path) -> Manifest:
     """Read the training manifest *path*; what is wrong in it is told by its checks.
 
-    :raises DocumentError: it can't be read, is no TOML, or is larger or deeper than a manifest may be.
+    :raises DocumentError: it can't be read, is not TOML, or is larger or deeper than a manifest may be.
     """
     tree = read_toml(path, "training manifest")
     found = tree.value.get("jobs")
@@ -101,7 +101,7 @@ def schema_problems(manifest: Manifest) -> Iterator[Problem]:
     jobs = data.get("jobs")
     for index, job in enumerate(jobs if isinstance(jobs, tuple) else ()):
         if not isinstance(job, Mapping):
-            yield Problem(("jobs", index), f"jobs[{index}] is {described(job)}; wanted: a table")
+            yield Problem(("jobs", index), f"jobs[{index}] is {described(job)}; expected a table")
 
 
 def host_problems(manifest: Manifest) -> Iterator[Problem]:
@@ -112,10 +112,9 @@ def host_problems(manifest: Manifest) -> Iterator[Problem]:
     for name, host in hosts.items():
         keys = ("hosts", name)
         if isinstance(host, Mapping):
-            for problem in validated_table(HostTable, host)[1]:
-                yield Problem((*keys, *problem.keys), f"{dotted(keys)}.{problem.message}")
+            yield from table_problems(HostTable, host, keys)
         else:
-            yield Problem(keys, f"{dotted(keys)} is {described(host)}; wanted: a table [{dotted(keys)}]")
+            yield Problem(keys, f"{dotted(keys)} is {described(host)}; expected a table [{dotted(keys)}]")
 
 
 def undefined_hosts(manifest: Manifest) -> Iterator[tuple[str, KeyPath]]:

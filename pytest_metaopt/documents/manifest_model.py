@@ -10,8 +10,9 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from ..core.text import described
 from .fields import Label, Table, TextList, as_float
-from .schema import Block, Expected, inlined, refusal
-from .schema import json_schema as json_schema_of
+from .json_schema import inlined
+from .json_schema import json_schema as json_schema_of
+from .schema import Block, Expected, refusal
 
 MAX_JOBS = 50_000
 """Most jobs that a manifest may have."""
@@ -71,9 +72,9 @@ class JobTable(Defaults):
 
 def _jobs(value: Any) -> Any:
     if not isinstance(value, tuple | list):
-        raise refusal(f"is {described(value)}; wanted: {_JOBS}")
+        raise refusal(f"is {described(value)}; expected {_JOBS}")
     if not value:
-        raise refusal(f"is empty; wanted: {_JOBS}")
+        raise refusal(f"is empty; expected {_JOBS}")
     return value
 
 

@@ -28,7 +28,7 @@ def parse_override(text: str) -> Override:
     path, equals, value = text.partition("=")
     keys = tuple(path.strip().split("."))
     if not equals or not all(keys):
-        raise ValueError(f"{safe(dotted((path,)))} is no KEY=VALUE, such as compute.num_accelerators=2")
+        raise ValueError(f"{safe(dotted((path,)))} is not a KEY=VALUE, such as compute.num_accelerators=2")
     problem = _problem(keys)
     if problem is not None:
         raise ValueError(safe(problem))
@@ -36,7 +36,7 @@ def parse_override(text: str) -> Override:
         return Override(keys, yaml.safe_load(value))
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ValueError(
-            f"the value of {safe(dotted(keys))} is no YAML; quote it within the quotes"
+            f"the value of {safe(dotted(keys))} is not YAML; quote it within the quotes"
         ) from None
 
 
@@ -69,7 +69,7 @@ def _is_map(annotation: Any) -> bool:
 def with_overrides(config: Document, overrides: Sequence[Override]) -> RunConfig:
     """Return the run config *config* with the values that *overrides* give; the last of several counts.
 
-    :raises DocumentError: an override leads through something that is no mapping.
+    :raises DocumentError: an override leads through something that is not a mapping.
     """
     data = thawed(config.data)
     before: dict[KeyPath, Override] = {}

@@ -96,7 +96,7 @@ class RunConfig(Document):
 
     @property
     def include_paths(self) -> Iterator[tuple[KeyPath, str]]:
-        """Yield what of it is copied, with what leads there; what is no path is left out."""
+        """Yield what of it is copied, with what leads there; what is not a path is left out."""
         keys = (*SNAPSHOT, "include_paths")
         found = self.get(keys)
         for index, value in enumerate(found if isinstance(found, tuple) else ()):
@@ -125,7 +125,7 @@ def _section_of(mistake: Problem) -> str | None:
 def load_run_config(path: Path) -> RunConfig:
     """Read the run config *path*; what is wrong in it is told by its checks.
 
-    :raises DocumentError: it can't be read, is no YAML mapping, or is larger than a run's payload may be.
+    :raises DocumentError: it can't be read, is not a YAML mapping, or is larger than a run's payload may be.
     """
     tree = read_yaml_mapping(path, "run config")
     return RunConfig(path, tree.value, tree.positions, duplicates=tree.duplicates)

@@ -24,14 +24,16 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 
 def _not_longer(value: str, most: int) -> None:
     if len(value) > most:
-        raise refusal(f"has {len(value)} characters; wanted: {most} at most")
+        raise refusal(f"has {len(value)} characters; expected {most} at most")
 
 
 def _run_name(value: str) -> str:
     not_blank(value)
     _not_longer(value, _LONGEST_NAME)
     if not _NAME.fullmatch(value):
-        raise refusal(f"has the character {_NOT_IN_NAME.findall(value)[0]!a}; wanted: A-Z, a-z, 0-9, _ and -")
+        raise refusal(
+            f"has the character {_NOT_IN_NAME.findall(value)[0]!a}; expected A-Z, a-z, 0-9, _ and -"
+        )
     return value
 
 
@@ -39,14 +41,14 @@ def _command(value: str) -> str:
     not_blank(value)
     lines = value.count("\n") + 1
     if lines > _MOST_LINES:
-        raise refusal(f"has {lines} lines; wanted: {_MOST_LINES} at most; put them in a script")
+        raise refusal(f"has {lines} lines; expected {_MOST_LINES} at most; put them in a script")
     return value
 
 
 def _secret(value: str) -> str:
     scope, slash, key = value.partition("/")
     if not slash or "/" in key or not scope.strip() or not key.strip():
-        raise refusal("is no reference to a secret; wanted: SCOPE/KEY, with exactly one '/'")
+        raise refusal("is not a reference to a secret; expected SCOPE/KEY, with exactly one '/'")
     return value
 
 
@@ -60,9 +62,9 @@ def _include_path(value: str) -> str:
     not_blank(value)
     path = PurePosixPath(value)
     if path.is_absolute():
-        raise refusal("is an absolute path; wanted: one relative to root_path")
+        raise refusal("is an absolute path; expected one relative to root_path")
     if ".." in path.parts:
-        raise refusal("has a '..' part; wanted: a path below root_path")
+        raise refusal("has a '..' part; expected a path below root_path")
     return value
 
 
@@ -76,7 +78,7 @@ def _branch(value: str) -> str:
     not_blank(value)
     if not _BRANCH.fullmatch(value):
         told = f"has the character {_NOT_IN_BRANCH.findall(value)[0]!a}"
-        raise refusal(f"{told}; wanted: letters, digits, '_', '.', '/' and '-'")
+        raise refusal(f"{told}; expected letters, digits, '_', '.', '/' and '-'")
     return value
 
 
@@ -100,7 +102,7 @@ def _policy_name(value: str) -> str:
 
 def _uuid(value: str) -> str:
     if not _UUID.fullmatch(value):
-        raise refusal("is no UUID; if it is the policy's name, give it as usage_policy_name")
+        raise refusal("is not a UUID; if it is the policy's name, give it as usage_policy_name")
     return value
 
 
@@ -108,16 +110,16 @@ def _dependencies(value: Any) -> Any:
     if isinstance(value, str):
         return not_blank(value)
     if not isinstance(value, list):
-        raise refusal(f"is {described(value)}; wanted: a list of packages")
+        raise refusal(f"is {described(value)}; expected a list of packages")
     for item in value:
         if not isinstance(item, str) or not item.strip():
-            raise refusal(f"is a list with {described(item)} in it; wanted: a list of packages")
+            raise refusal(f"is a list with {described(item)} in it; expected a list of packages")
     return value
 
 
 def _version(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise refusal(f"is {described(value)}; wanted: a string or an integer")
+        raise refusal(f"is {described(value)}; expected a string or an integer")
     return value
 
 
@@ -129,7 +131,7 @@ def _tag_policy(value: str) -> str:
 
 def _remote(value: Any) -> Any:
     if not isinstance(value, bool | str):
-        raise refusal(f"is {described(value)}; wanted: true, false or a name; better remove it")
+        raise refusal(f"is {described(value)}; expected true, false or a name; better remove it")
     return value
 
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from ..core.document import KeyPath
 from ..core.problem import Problem
 from ..core.text import described_number, enumeration
+from .json_schema import json_schema as json_schema_of
 from .run_config_fields import (
     LONGEST_TOKEN,
     Branch,
@@ -38,7 +39,6 @@ from .schema import (
     validated,
     wanting,
 )
-from .schema import json_schema as json_schema_of
 
 ACCELERATORS: Mapping[str, int] = MappingProxyType({"GPU_1xA10": 1, "GPU_1xH100": 1, "GPU_8xH100": 8})
 """The kinds of node, and how many accelerators each has."""
@@ -75,11 +75,11 @@ class Compute(Block):
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
         kind, count = given.get("accelerator_type"), given.get("num_accelerators")
         each = ACCELERATORS.get(kind) if isinstance(kind, str) else None
-        # What is no integer, or too small, is told by the field itself.
+        # What is not an integer, or too small, is told by the field itself.
         if each is None or not isinstance(count, int) or isinstance(count, bool) or count < 1:
             return
         if count % each:
-            told = f"is {described_number(count)}; wanted: a multiple of {each}, as a {kind} node has {each}"
+            told = f"is {described_number(count)}; expected a multiple of {each}, as a {kind} node has {each}"
             yield ("num_accelerators",), told
 
 

@@ -20,23 +20,21 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ..core.document import KeyPath, dotted
 from ..core.problem import Problem
 from ..core.text import described, described_number, did_you_mean, enumeration, nearest
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_NAME = 40
 """Longer keys and words are not compared with known ones."""
 _MOST_COMPARED = 1000
 _MOST_HINTS = 50
 
+UNKNOWN_KEY = "unknown key"
 _UNKNOWN = "extra_forbidden"
 _NO_STRING = "invalid_key"
 _TOLD = "told"
-_REFERENCE = "reference"
 
 _Model = TypeVar("_Model", bound="Block")
 
@@ -49,7 +47,7 @@ def refusal(told: str, kind: str = _TOLD) -> PydanticCustomError:
 def not_blank(value: str) -> str:
     """Return *value*, which must not be blank."""
     if not value.strip():
-        raise refusal("is an empty string; wanted: a string that is not blank")
+        raise refusal("is an empty string; expected a string that is not blank")
     return value
 
 
@@ -129,9 +127,9 @@ class Block(BaseModel):
         if _TOLD in context:
             told = context[_TOLD]
         elif kind == _UNKNOWN:
-            told = f"is no known key{cls._meant(key, given) if hint else ''}"
+            told = f"{UNKNOWN_KEY}{cls._meant(key, given) if hint else ''}"
         elif kind == _NO_STRING:
-            kind, told = _UNKNOWN, "is no known key; a key is a string"
+            kind, told = _UNKNOWN, f"{UNKNOWN_KEY}; a key is a string"
         elif kind == "missing":
             told = cls._missing(key, given)
         elif kind == "literal_error" and isinstance(value, str) and value.strip():
@@ -142,12 +140,12 @@ class Block(BaseModel):
         elif kind in _NUMERIC:
             # A validator may have replaced the value that was written.
             written = given[key] if len(keys) == 1 and key in given else value
-            told = f"is {described_number(written)}; wanted: {expected_of(cls, key)}"
+            told = f"is {described_number(written)}; expected {expected_of(cls, key)}"
         elif keys[-1:] == ("[key]",):
-            keys, told = keys[:-1], "is a key that is no string; quote it"
+            keys, told = keys[:-1], "is a key that is not a string; quote it"
         else:
             wanted = _expected(cls, key) or _WANTED.get(kind) or expected_of(cls, key)
-            told = f"is {described(value)}; wanted: {wanted}"
+            told = f"is {described(value)}; expected {wanted}"
         known = kind if kind == _UNKNOWN else _TOLD
         return InitErrorDetails(type=refusal(told, known), loc=keys, input=None)
 
@@ -155,7 +153,7 @@ class Block(BaseModel):
     def _missing(cls, key: str, given: Any) -> str:  # noqa: ARG003
         """Return the end of the sentence about a key that is required and not there."""
         wanted = expected_of(cls, key)
-        return f"is missing; wanted: {wanted}" if wanted else "is missing"
+        return f"is missing; expected {wanted}" if wanted else "is missing"
 
     @classmethod
     def _null(cls, name: str) -> str:  # noqa: ARG003
@@ -190,7 +188,7 @@ class Section(Block):
 
     @classmethod
     def _null(cls, name: str) -> str:
-        return f"is empty (null); wanted: {expected_of(cls, name)}"
+        return f"is empty (null); expected {expected_of(cls, name)}"
 
     @classmethod
     def _misspelt(cls, name: str, given: Mapping[Any, Any]) -> str:
@@ -311,7 +309,7 @@ def validated(model: type[_Model], data: Mapping[Any, Any]) -> tuple[_Model | No
             keyed[key] = value
         elif model.model_config.get("extra") == "forbid":
             mistakes.append(
-                Problem((key,), f"{dotted((key,))} is no known key; a key is a string", unknown=True)
+                Problem((key,), f"{UNKNOWN_KEY} {dotted((key,))}; a key is a string", unknown=True)
             )
     try:
         found = model.model_validate(keyed)
@@ -320,79 +318,22 @@ def validated(model: type[_Model], data: Mapping[Any, Any]) -> tuple[_Model | No
     return (None, mistakes) if mistakes else (found, [])
 
 
-def problems_of(error: ValidationError, keys: KeyPath = (), name: str = "") -> list[Problem]:
+def problems_of(error: ValidationError, keys: KeyPath = ()) -> list[Problem]:
     """Return what a block's *error* says.
 
     :param keys: what leads to the block in its document.
-    :param name: what messages put in front of the path in the block, such as ``jobs[2] (x): ``.
     """
     return [
         Problem(
             (*keys, *details["loc"]),
-            f"{name}{dotted(details['loc'])} {details['ctx'][_TOLD]}",
+            _sentence(dotted((*keys, *details["loc"])), details["ctx"][_TOLD]),
             unknown=details["type"] == _UNKNOWN,
         )
         for details in error.errors(include_url=False, include_input=False)
     ]
 
 
-class _Schema(GenerateJsonSchema):
-    """pydantic's JSON Schema, where null is no value, as it is none for the models."""
-
-    schema_dialect = DIALECT
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        if schema.get("default") is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-
-def json_schema(model: type[Block], title: str) -> dict[str, Any]:
-    """Return the JSON Schema of a document that is a *model*."""
-    schema = model.model_json_schema(schema_generator=_Schema)
-    _strip(schema)
-    return {"$schema": DIALECT, **schema, "title": title}
-
-
-def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return *schema* with each definition in the place that refers to it."""
-    definitions = schema.get("$defs", {})
-
-    def put_in(value: Any) -> Any:
-        if isinstance(value, list):
-            return [put_in(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        name = str(value.get("$ref", "")).removeprefix("#/$defs/")
-        if name not in definitions:
-            return {key: put_in(item) for key, item in value.items()}
-        return put_in({**definitions[name], **{key: item for key, item in value.items() if key != "$ref"}})
-
-    whole: dict[str, Any] = put_in({key: value for key, value in schema.items() if key != "$defs"})
-    return whole
-
-
-def reference(name: str) -> dict[str, Any]:
-    """Return what stands in a field's JSON Schema for a definition that is not a model's.
-
-    pydantic looks up each ``$ref`` among its own definitions, so it becomes one only afterwards.
-    """
-    return {_REFERENCE: f"#/$defs/{name}"}
-
-
-def _strip(schema: Any) -> None:
-    """Take out what is for messages, and the titles that pydantic makes of names; put in references."""
-    if isinstance(schema, dict):
-        if _REFERENCE in schema:
-            schema["$ref"] = schema.pop(_REFERENCE)
-        for name in ("wanted", "title"):
-            if isinstance(schema.get(name), str):
-                del schema[name]
-        for value in schema.values():
-            _strip(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            _strip(value)
+def _sentence(path: str, told: str) -> str:
+    if told.startswith(UNKNOWN_KEY):
+        return f"{UNKNOWN_KEY} {path}{told.removeprefix(UNKNOWN_KEY)}"
+    return f"{path} {told}"

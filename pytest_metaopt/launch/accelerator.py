@@ -30,9 +30,9 @@ def problems(value: Any) -> Iterator[tuple[KeyPath, str]]:
     elif isinstance(value, tuple | list):
         yield from _told((), None if value else "is an empty list")
         for index, item in enumerate(value):
-            yield from _told((index,), _problem(item) if isinstance(item, str) else "is no string")
+            yield from _told((index,), _problem(item) if isinstance(item, str) else "is not a string")
     else:
-        yield from _told((), "is no string")
+        yield from _told((), "is not a string")
 
 
 def _told(keys: KeyPath, problem: str | None) -> Iterator[tuple[KeyPath, str]]:
@@ -43,11 +43,11 @@ def _told(keys: KeyPath, problem: str | None) -> Iterator[tuple[KeyPath, str]]:
 def _entry_problem(name: object, count: object) -> str | None:
     """Say what is wrong with an entry ``name: count`` of a mapping."""
     if not isinstance(name, str):
-        return "is no string"
+        return "is not a string"
     if count is None:
         return _problem(name)
     if isinstance(count, bool) or not isinstance(count, int | float):
-        return "has a count that is no number"
+        return "has a count that is not a number"
     if isinstance(count, int) and count.bit_length() > _MOST_BITS:
         return "has a count that is far too large"
     return _problem(f"{name}:{count}")
@@ -80,5 +80,5 @@ def _count_problem(text: str, kind: type[int] | type[float]) -> str | None:
     try:
         count = kind(text)
     except ValueError:
-        return "has something behind ':' that is no number"
+        return "has something behind ':' that is not a number"
     return None if math.isfinite(count) and count > 0 else "has a count that is not above 0"

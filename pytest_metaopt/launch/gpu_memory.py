@@ -29,7 +29,7 @@ def memory_problem(spec: str, memory_mib: int) -> str | None:
     """
     asked = _SPEC.fullmatch(spec)
     if not asked:
-        return f"{shortened(printable(one_line(spec)), _LONGEST_SPEC)!r} is no amount of memory"
+        return f"{shortened(printable(one_line(spec)), _LONGEST_SPEC)!r} is not an amount of memory"
     gib = float(f"{asked[1]}.{asked[2] or 0}")
     if memory_mib < gib * 1024 * LEAST_OF_CLASS:
         return f"it has {memory_mib} MiB, less than a card of {gib:g} GB"

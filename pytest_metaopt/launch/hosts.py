@@ -68,13 +68,13 @@ def parse(text: str, folder: Path) -> HostSpec:
         parts = urlsplit(written)
         query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
-        raise ValueError("is no host spec such as ssh://user@host") from None
+        raise ValueError("is not a host spec such as ssh://user@host") from None
     transport = parts.scheme
     if transport not in TRANSPORTS:
         raise ValueError(f"has a transport that is none of {', '.join(TRANSPORTS)}")
     problem = _place_problem(transport, parts.netloc)
     if problem is None and (parts.path.strip("/") or parts.fragment):
-        problem = f"has something behind the name; wanted: {transport}://NAME"
+        problem = f"has something behind the name; expected {transport}://NAME"
     if problem is None:
         problem = _options_problem([key for key, _ in query])
     if problem is not None:
@@ -93,7 +93,7 @@ def _place_problem(transport: str, text: str) -> str | None:
     if ":" in user:
         return "has a password in it; use a key and ssh-agent, or a Host block of ssh_config"
     if transport == "local":
-        return "names a host, but local:// is this machine; wanted: ssh://HOST" if text else None
+        return "names a host, but local:// is this machine; expected ssh://HOST" if text else None
     if at and not _USER.fullmatch(user):
         return "has a user name with characters that are in none"
     if transport == "ansible":
@@ -101,12 +101,12 @@ def _place_problem(transport: str, text: str) -> str | None:
         return None if known else "has a host name with characters that are in none"
     if not place or place.startswith(":"):
         return (
-            "has an IPv6 address without brackets; wanted: ssh://[ADDRESS]"
+            "has an IPv6 address without brackets; expected ssh://[ADDRESS]"
             if place.count(":") > 1
-            else f"names no host; wanted: {transport}://NAME"
+            else f"names no host; expected {transport}://NAME"
         )
     if place.count(":") > 1 and not place.startswith("["):
-        return "has an IPv6 address without brackets; wanted: ssh://[ADDRESS]"
+        return "has an IPv6 address without brackets; expected ssh://[ADDRESS]"
     if not _HOST.fullmatch(place):
         return "has a host name with characters that are in none"
     port = place.rpartition(":")[2] if not place.endswith("]") and ":" in place else ""
@@ -122,7 +122,7 @@ def _options_problem(names: Sequence[str]) -> str | None:
 
 
 def _is_file(name: str, value: str) -> bool:
-    # An inventory with a comma is no file but the hosts themselves.
+    # An inventory with a comma is not a file but the hosts themselves.
     return name in _FILES and not (name == "ansible_inventory" and "," in value)
 
 

@@ -68,7 +68,7 @@ def hosts(spec: HostSpec) -> Iterator[HostSpec]:
         told = shortened(one_line(str(error)), _SHOWN_CHARACTERS)
         raise ValueError(f"has an inventory that ansible-inventory can't read: {told}") from None
     if not names:
-        raise ValueError(f"names {pattern}, which is no host or group of the inventory")
+        raise ValueError(f"names {pattern}, which is not a host or group of the inventory")
     for name in names:
         text = urlunsplit((parts.scheme, name, "", urlencode(query, safe="/"), ""))
         yield HostSpec(text, "ansible", name)

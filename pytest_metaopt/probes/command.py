@@ -70,7 +70,7 @@ class Result:
     :param stdout: what it wrote, as far as it was kept.
     :param stderr: the same, for what it wrote there.
     :param seconds: how long it took.
-    :param problem: why this is no success, as a phrase; None for an exit status of 0.
+    :param problem: why this is not a success, as a phrase; None for an exit status of 0.
     """
 
     program: str

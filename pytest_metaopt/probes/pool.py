@@ -86,7 +86,7 @@ def probe(name: str) -> Callable[[_Function], _Function]:
     ``launch`` (the document), ``project_root``, ``code_root`` (where the training code is imported from),
     ``settings`` (of the session), ``session_folder`` (one that the workers of pytest-xdist share; None: there
     are none), ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends in
-    time and never asks), ``deadline`` (for what is no command: ``deadline.remaining`` seconds). One that
+    time and never asks), ``deadline`` (for what is not a command: ``deadline.remaining`` seconds). One that
     takes neither a document nor the project root is gathered once a session, others once for each. It runs
     in a thread of its own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
 
@@ -128,11 +128,11 @@ def _validate(declared: Probe) -> None:
 
     function = declared.function
     if not inspect.isfunction(function):
-        refuse("it decorates something that is no function")
+        refuse("it decorates something that is not a function")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         refuse("a probe is a plain function that returns its fact; it has a thread of its own")
     if not isinstance(declared.name, str) or not _NAME.fullmatch(declared.name):
-        refuse("the name is no identifier")
+        refuse("the name is not an identifier")
     known = {*known_kinds(), "project_root", *_OF_SESSION, *_FROM_POOL}
     for parameter in declared.parameters:
         if parameter not in known:

@@ -78,7 +78,7 @@ def _told(check: EvaluatedCheck) -> tuple[str, str | None, str | None, str | Non
 
 
 def _sorted_out(checks: Sequence[EvaluatedCheck]) -> tuple[list[EvaluatedCheck], list[EvaluatedCheck]]:
-    """Return what is to be done, and advice; what blocks too, in the same words, is no advice."""
+    """Return what is to be done, and advice; what blocks too, in the same words, is not an advice."""
     blocking = {_told(check) for check in checks if check.outcome == "failed" and check.subject}
     to_do, advice = [], []
     for check in checks:

@@ -61,7 +61,7 @@ def _require_inside(folder: Path, root: Path) -> None:
     real = Path(os.path.realpath(folder))
     if not real.is_dir():
         raise NotWrittenError(
-            f"{folder} is no directory; make it, or let check R1 make it in a full run with bootstraps"
+            f"{folder} is not a directory; make it, or let check R1 make it in a full run with bootstraps"
         )
     if not real.is_relative_to(os.path.realpath(root)):
         raise NotWrittenError(f"{folder} leads out of the project root {root}; replace the link")

@@ -111,7 +111,7 @@ def _aged(found: Mapping[str, Any], max_age: int, now: datetime) -> str | None:
     try:
         emitted = datetime.strptime(found["emitted_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     except (KeyError, TypeError, ValueError):
-        raise _Unreadable("its emitted_at is no time such as 2026-01-31T23:59:59Z") from None
+        raise _Unreadable("its emitted_at is not a time such as 2026-01-31T23:59:59Z") from None
     age = (now - emitted).total_seconds()
     if age < -_CLOCKS_DIFFER:
         return "emitted_at lies in the future; check the clocks"
@@ -126,7 +126,7 @@ def seconds(text: str) -> int:
     :raises ValueError: it is none.
     """
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{safe(text)!r} is no duration; write 90s, 15m, 12h, 7d or 1h30m")
+        raise ValueError(f"{safe(text)!r} is not a duration; write 90s, 15m, 12h, 7d or 1h30m")
     return sum(int(part[:-1]) * _UNITS[part[-1]] for part in re.findall(r"[0-9]+[smhd]", text))
 
 

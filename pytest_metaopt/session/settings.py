@@ -23,12 +23,12 @@ _MOST_CONNECTIONS = 1024
 def read_settings(config: pytest.Config) -> Settings:
     """Return the settings of a session.
 
-    :raises pytest.UsageError: the root is no directory, or an id is both demoted and promoted.
+    :raises pytest.UsageError: the root is not a directory, or an id is both demoted and promoted.
     """
     base = config.invocation_params.dir
     root, readiness = _path(base, config.option.metaopt_root), _path(base, config.option.metaopt_readiness)
     if root is not None and not root.is_dir():
-        raise pytest.UsageError(f"--metaopt-root: {config.option.metaopt_root} is no directory")
+        raise pytest.UsageError(f"--metaopt-root: {config.option.metaopt_root} is not a directory")
     advisory = _ids(config, "metaopt_advisory")
     blocking = _ids(config, "metaopt_blocking")
     both = sorted(advisory & blocking)
@@ -77,7 +77,7 @@ def _seconds(value: str | None) -> float:
         seconds = math.nan
     if not 0 < seconds <= _LONGEST_TIMEOUT:
         raise pytest.UsageError(
-            f"--metaopt-timeout: {value} is no number of seconds above 0, and up to {_LONGEST_TIMEOUT}"
+            f"--metaopt-timeout: {value} is not a number of seconds above 0, and up to {_LONGEST_TIMEOUT}"
         )
     return seconds
 
@@ -87,7 +87,7 @@ def _connections(value: str | None) -> int:
         return DEFAULT_CONNECTIONS
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= _MOST_CONNECTIONS):
         raise pytest.UsageError(
-            f"--metaopt-max-connections: {value} is no whole number from 1 to {_MOST_CONNECTIONS}"
+            f"--metaopt-max-connections: {value} is not a whole number from 1 to {_MOST_CONNECTIONS}"
         )
     return int(value)
 

@@ -720,7 +720,7 @@ def test_command_of_the_kernel_log_asks_the_journal(node: Path, tool: Callable[[
 def test_command_of_the_kernel_log_knows_that_its_beginning_is_gone(
     node: Path, tool: Callable[[str, str], None], journal: str
 ) -> None:
-    """A ring buffer that was overwritten is no log of this boot; the journal may be."""
+    """A ring buffer that was overwritten is not a log of this boot; the journal may be."""
     tool("nvidia-smi", "exit 0")
     tool("cat", "exit 1")  # no files; what is played back is printed by sed
     said_by = {"whole": f"echo '{BOOT}'; ", "part": "", "none": "exit 1; "}[journal]
@@ -919,8 +919,8 @@ def test_enough_memory(spec: str, mib: int) -> None:
         ("80GB+", 46068, "it has 46068 MiB, less than a card of 80 GB"),
         ("40GB", 46068, "it has 46068 MiB, more than a card of 40 GB"),
         ("40GB", 81559, "it has 81559 MiB, more than a card of 40 GB"),
-        ("much", 81559, "'much' is no amount of memory"),
-        ("", 81559, "'' is no amount of memory"),
+        ("much", 81559, "'much' is not an amount of memory"),
+        ("", 81559, "'' is not an amount of memory"),
     ],
 )
 def test_another_memory(spec: str, mib: int, problem: str) -> None:

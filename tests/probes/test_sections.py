@@ -162,7 +162,7 @@ def test_the_command_is_one_line_that_any_shell_takes(shell: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["", "A", "1a", "a b", "a-b", "a\n", "ä", "a;b"])
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a question"):
+    with pytest.raises(ValueError, match="is not a name for a question"):
         script({name: Question("true", 1)}, MARK)
 
 

@@ -230,7 +230,7 @@ def test_a_server_that_does_not_start_in_an_old_one() -> None:
         ("  \N{HEAVY CHECK MARK} Vast: enabled [compute]", True),
         ("  Checking Vast...\r  Vast: enabled      ", True),
         ("  AWS: enabled\n  Vast: disabled", False),
-        ("  AWS: disabled\n    Reason: Vast: enabled is no reason\n  Vast: disabled", False),
+        ("  AWS: disabled\n    Reason: Vast: enabled is not a reason\n  Vast: disabled", False),
         ("workspace 'a'\n  Vast: disabled\n\nworkspace 'b'\n  Vast: enabled [compute]", True),
         ("Enabled infra\n  Vast [compute]", None),
         ("", None),

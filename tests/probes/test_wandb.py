@@ -177,7 +177,7 @@ def test_a_file_that_is_no_netrc(data: bytes, problem: str, root: Path) -> None:
 def test_what_is_no_file_is_not_read(root: Path) -> None:
     os.mkfifo(Path.home() / ".netrc")
     found = look(None, root)
-    assert (found.source, found.netrc.problem) == (None, "is no regular file")
+    assert (found.source, found.netrc.problem) == (None, "is not a regular file")
 
 
 # -- which server -----------------------------------------------------------------------------
@@ -217,11 +217,11 @@ def test_hosts_of_the_public_service_when_named(url: str, host: str, is_found: b
     ("url", "problem"),
     [
         ("", "is set, but empty"),
-        ("api.wandb.ai", "is no URL with http:// or https://"),
-        ("ftp://h.test", "is no URL with http:// or https://"),
-        ("https://", "is no URL with http:// or https://"),
+        ("api.wandb.ai", "is not a URL with http:// or https://"),
+        ("ftp://h.test", "is not a URL with http:// or https://"),
+        ("https://", "is not a URL with http:// or https://"),
         ("http://api.wandb.ai", "must be https for api.wandb.ai"),
-        ("https://[", "is no URL"),
+        ("https://[", "is not a URL"),
         ("https://wandb.ai", "names the web pages; the server is https://api.wandb.ai"),
     ],
 )
@@ -234,7 +234,7 @@ def test_urls_that_the_client_refuses(
 
 
 def test_a_url_that_is_no_text(root: Path) -> None:
-    assert look(3, root).problem == "wandb.base_url is no text"
+    assert look(3, root).problem == "wandb.base_url is not text"
 
 
 def test_a_password_in_the_url_is_not_shown(root: Path) -> None:

@@ -20,7 +20,7 @@ from ...launch.nodes import this_machine
 from ..launch import Launch, repeated_keys
 from ..launch_fields import LaterVariables, wrong_variables
 from ..launch_file import LaunchFile
-from ..schema import Block, Words, near, refusal, validated, wanting
+from ..schema import UNKNOWN_KEY, Block, Words, near, refusal, validated, wanting
 
 _GB = 10**9
 _COUNTED = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -58,7 +58,7 @@ class SkyPilotResources(Block):
                 continue
             # Of the keys that nobody knows only a typo of one that is asked about is told.
             if near(key, own) and near(key, [*own, *_OTHER_RESOURCES]) == near(key, own):
-                yield (key,), f"is no known key{near(key, own)}"
+                yield (key,), f"{UNKNOWN_KEY}{near(key, own)}"
 
 
 class SkyPilotTask(Block):
@@ -109,7 +109,7 @@ def recognises(file: LaunchFile) -> bool:
 def read(file: LaunchFile) -> Launch:
     """Return the launch that a task describes.
 
-    :raises DocumentError: the file can't be read, or is no YAML mapping.
+    :raises DocumentError: the file can't be read, or is not a YAML mapping.
     """
     tree = file.yaml
     document = Document(file.path, tree.value, tree.positions, duplicates=tree.duplicates)

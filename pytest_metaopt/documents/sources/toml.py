@@ -56,7 +56,7 @@ def read_toml(path: Path, what: str) -> TomlTree:
     """Return what the TOML file *path* holds.
 
     :param what: the kind of document, for messages ("training manifest").
-    :raises DocumentError: the file can't be read, is larger than ``MAX_BYTES``, is no TOML, or nests deeper
+    :raises DocumentError: the file can't be read, is larger than ``MAX_BYTES``, is not TOML, or nests deeper
         than ``MAX_DEPTH``.
     """
     text = read_text(path, most=MAX_BYTES).replace("\r\n", "\n")

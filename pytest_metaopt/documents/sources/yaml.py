@@ -44,7 +44,7 @@ def read_yaml_mapping(path: Path, what: str) -> YamlTree:
     :param what: the kind of document, for messages ("campaign").
     :raises DocumentError: the file can't be read, is not one YAML document, nests deeper than
         ``MAX_DEPTH``, holds more than ``MAX_VALUES`` values with aliases expanded, has a tag that is
-        not one of YAML's own scalars, or is no mapping.
+        not one of YAML's own scalars, or is not a mapping.
     """
     text = read_text(path)
     if not text.strip():

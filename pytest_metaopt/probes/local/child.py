@@ -1,8 +1,8 @@
 """Imports training code, in a process of its own: ``python -m pytest_metaopt.probes.local.child FOLDER``.
 
-It finds ``request.json`` in the folder and leaves ``answer.json`` there, so that whatever the training code
-prints is no matter. That it hangs, crashes or leaves threads behind is no matter either: the process that
-started this one gives it a time, and kills it.
+It reads ``request.json`` in the folder and writes ``answer.json`` there, so what the training code prints
+does not matter. Neither does a hang, a crash or a thread left behind: the parent process has a time limit and
+kills this one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def trainer(request: Mapping[str, Any]) -> dict[str, Any]:
     parser = build() if callable(build) else build
     if not isinstance(parser, argparse.ArgumentParser):
         raise Refused(
-            f"{request['name']} returned a {type(parser).__name__}; wanted: an argparse.ArgumentParser"
+            f"{request['name']} returned a {type(parser).__name__}; expected an argparse.ArgumentParser"
         )
     actions = _by_name(parser)
     unknown, refused = [], []
@@ -106,25 +106,25 @@ def _by_name(parser: argparse.ArgumentParser) -> dict[str, list[argparse.Action]
 def _refusal(action: argparse.Action, value: Any) -> str | None:
     """Say why *action* would not take *value*, as the end of a sentence; None where it would."""
     if action.nargs == 0:
-        return None if isinstance(value, bool) else f"is {_kind(value)}; it is a flag: wanted: true or false"
+        return None if isinstance(value, bool) else f"is {_kind(value)}; it is a flag: expected true or false"
     if isinstance(value, dict):
-        return f"is a table; wanted: {_wanted(action)}"
+        return f"is a table; expected {_wanted(action)}"
     if isinstance(value, list):
         takes_many = action.nargs is not None or type(action).__name__ in {"_AppendAction", "_ExtendAction"}
         if not takes_many:
-            return f"is a list; wanted: {_wanted(action)}"
+            return f"is a list; expected {_wanted(action)}"
         if isinstance(action.nargs, int) and len(value) != action.nargs:
-            return f"is a list of {len(value)}; wanted: {action.nargs} of {_wanted(action)}"
+            return f"is a list of {len(value)}; expected {action.nargs} of {_wanted(action)}"
         return next((told for item in value if (told := _refusal_of_one(action, item)) is not None), None)
     return _refusal_of_one(action, value)
 
 
 def _refusal_of_one(action: argparse.Action, value: Any) -> str | None:
     if isinstance(value, dict | list):
-        return f"has {_kind(value)} in it; wanted: {_wanted(action)}"
+        return f"has {_kind(value)} in it; expected {_wanted(action)}"
     convert = action.type if callable(action.type) else str
     if isinstance(value, bool) and convert is str and not action.choices:
-        return f"is {_kind(value)}; wanted: {_wanted(action)}"
+        return f"is {_kind(value)}; expected {_wanted(action)}"
     words = [str(value).lower(), str(value)] if isinstance(value, bool) else [_word(value)]
     told = None
     for word in words:
@@ -132,7 +132,7 @@ def _refusal_of_one(action: argparse.Action, value: Any) -> str | None:
             taken = convert(word)
         except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
             reason = f" ({error})" if isinstance(error, argparse.ArgumentTypeError) else ""
-            told = f"is {_kind(value)}{reason}; wanted: {_wanted(action)}"
+            told = f"is {_kind(value)}{reason}; expected {_wanted(action)}"
             continue
         if action.choices is None or taken in action.choices:
             return None

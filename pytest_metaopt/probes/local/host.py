@@ -49,7 +49,7 @@ class Capability:
     :param ram_gib: memory that a process here may use; None: unknown.
     :param gpus: the GPUs that it may use.
     :param torch: the version of torch that is installed here; None: none.
-    :param git_commit: the commit that the project is at; None: it is no git repository.
+    :param git_commit: the commit that the project is at; None: it is not a git repository.
     :param driver: why GPUs could not be asked for; None where they could, or where there is no driver.
     """
 

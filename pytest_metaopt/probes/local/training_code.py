@@ -215,7 +215,9 @@ class _HelpOption:
     def refusal(self, value: Any) -> str | None:
         """Say why it would not take *value*, as far as the help text tells."""
         if self.flag:
-            return None if isinstance(value, bool) else "is no boolean; it is a flag: wanted: true or false"
+            return (
+                None if isinstance(value, bool) else "is not a boolean; it is a flag: expected true or false"
+            )
         if isinstance(value, Mapping):
             return "is a table, which no option takes"
         told = (

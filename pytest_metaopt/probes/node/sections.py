@@ -54,7 +54,7 @@ class Output:
 
     @property
     def problem(self) -> str | None:
-        """Why it is no answer, as a phrase; None for an exit status of 0."""
+        """Why it is not an answer, as a phrase; None for an exit status of 0."""
         if self.hung:
             return "did not answer in time"
         return None if self.status == 0 else f"exit status {self.status}"
@@ -87,7 +87,7 @@ def script(questions: Mapping[str, Question], mark: str) -> str:
     """
     wrong = [name for name in questions if not _NAME.fullmatch(name)]
     if wrong:
-        raise ValueError(f"{wrong[0]!r} is no name for a question")
+        raise ValueError(f"{wrong[0]!r} is not a name for a question")
     asked = "\n".join(
         f"ask {name} {question.seconds} {shlex.quote(question.command)}"
         for name, question in questions.items()

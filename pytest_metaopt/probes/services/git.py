@@ -75,7 +75,7 @@ class Repository:
 
 @probe("git_repository")
 def git_repository(campaign: Document, project_root: Path, run: Runner) -> Repository | None:
-    """Whether git ls-remote reaches project.repo; None where that is no text."""
+    """Whether git ls-remote reaches project.repo; None where that is not text."""
     value = campaign.get("project.repo")
     if not isinstance(value, str) or not value.strip():
         return None
@@ -177,7 +177,7 @@ def silent(environ: Mapping[str, str], ssh: str | None = None) -> dict[str, str]
 
 
 def _ssh_command(environ: Mapping[str, str], root: Path, run: Runner) -> str | None:
-    """Return the ssh command that git would use, with ``BatchMode``; None where that is no plain ssh."""
+    """Return the ssh command that git would use, with ``BatchMode``; None where that is not plain ssh."""
     told = environ.get("GIT_SSH_COMMAND")
     if told is None:
         asked = run(["git", "config", "--get", "core.sshCommand"], cwd=root, environ=silent(environ))

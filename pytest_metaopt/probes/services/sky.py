@@ -125,7 +125,7 @@ def skypilot(run: Runner) -> SkyPilot:
 
 @probe("sky_cloud")
 def sky_cloud(campaign: Document, run: Runner) -> Cloud | None:
-    """What SkyPilot says of the campaign's compute.provider; None where that is no cloud."""
+    """What SkyPilot says of the campaign's compute.provider; None where that is not a cloud."""
     name = infra_name(campaign.get("compute.provider"))
     return ask(name, run) if name is not None else None
 
@@ -156,7 +156,7 @@ def _from_json(name: str, result: Result) -> Cloud | None:
     if start is None:
         return None
     try:
-        # What stands in front or behind (progress, a hint at a newer version) is no part of it.
+        # What stands in front or behind (progress, a hint at a newer version) is not part of it.
         workspaces, _ = json.JSONDecoder().raw_decode(text[start.start() :])
     except ValueError:
         return None

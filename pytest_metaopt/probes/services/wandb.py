@@ -177,20 +177,20 @@ def _server(base_url: object, environ: Mapping[str, str], settings: _Settings) -
 def _machines(url: object) -> tuple[str, ...]:
     """Return the names that a netrc entry for *url* may have.
 
-    :raises ValueError: it is no URL that the client takes.
+    :raises ValueError: it is not a URL that the client takes.
     """
     if url is None:
         return SAAS_HOSTS
     if not isinstance(url, str):
-        raise ValueError("is no text")  # noqa: TRY004 - all that is wrong with it is told in one way
+        raise ValueError("is not text")  # noqa: TRY004 - all that is wrong with it is told in one way
     if not url.strip():
         raise ValueError("is set, but empty")
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError("is no URL") from None
+        raise ValueError("is not a URL") from None
     if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is no URL with http:// or https://")
+        raise ValueError("is not a URL with http:// or https://")
     if parts.hostname in _PAGES:
         raise ValueError(f"names the web pages; the server is https://{SAAS_HOSTS[1]}")
     if parts.scheme.lower() == "http" and parts.hostname in SAAS_HOSTS:
@@ -274,7 +274,7 @@ def _seen(path: Path) -> NetrcFile:
     problem = None
     if not stat.S_ISREG(status.st_mode):
         # Reading a FIFO would wait for ever.
-        problem = "is no regular file"
+        problem = "is not a regular file"
     elif status.st_size > _MAX_BYTES:
         problem = f"is larger than {_MAX_BYTES} bytes"
     return NetrcFile(path, exists=True, mode=mode, problem=problem)

@@ -211,7 +211,7 @@ class _Exchange:
 
 
 class _NoAnswerError(Exception):
-    """What came is no answer; the text is a phrase that says why."""
+    """What came is not an answer; the text is a phrase that says why."""
 
 
 def _bounded(response: IO[bytes]) -> bytes:
