@@ -1,7 +1,7 @@
 """Preflight for GPU training campaigns: every readiness question is a pytest test item.
 
 Users import :func:`check`, :func:`fail` and :func:`not_applicable` to declare checks of
-their own in a ``conftest.py``, and :func:`probe` for the slow facts that those ask about.
+their own in a ``conftest.py``, and :func:`probe` for the slow facts that those need.
 They are imported on first use, because this package is imported in every pytest session of
 everyone who has it installed.
 """

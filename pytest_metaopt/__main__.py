@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
             return USAGE
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight",
-        description="Tell whether a training campaign is ready to start.",
-        epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be looked at."
-        " Look-ups that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help,"
+        description="Check whether a training campaign is ready to start.",
+        epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be checked."
+        " Commands that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help,"
         " metaopt-preflight jobs --help, metaopt-preflight plan --help.",
     )
     parser.add_argument("--campaign", metavar="PATH", required=True, help="the campaign file (YAML)")

@@ -1,4 +1,4 @@
-"""The plugin's hooks as a table of contents: it costs nothing until a document is asked for."""
+"""The plugin's hooks as a table of contents: it costs nothing until a document is named."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def pytest_load_initial_conftests(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers and, where a document is asked for, the hooks that do the work."""
+    """Register the markers and, where a document is named, the hooks that do the work."""
     for marker in (
         "metaopt: a check of pytest-metaopt.",
         "blocking: a check whose failure means that the campaign is not ready.",
-        "advisory: a check whose failure is told, but does not block.",
+        "advisory: a check whose failure is reported but does not block.",
     ):
         config.addinivalue_line("markers", marker)
     if options.asked_for(config):

@@ -324,7 +324,7 @@ BAD: dict[str, tuple[str, str]] = {
     "twice_named": (nodes("a", {"host": "b", "name": "a"}), "nodes.1 is called a, as nodes.0 is"),
     "two_locals": (nodes("local://", "localhost"), "nodes.1 is called local, as nodes.0 is"),
     # contradictions
-    "said_twice": ("nodes: [a]\nnodes: [b]\n", "nodes is given more than once; this one counts"),
+    "said_twice": ("nodes: [a]\nnodes: [b]\n", "nodes is given more than once; this value is used"),
     "gpus_said_twice": ("gpus: {count: 1, count: 2}\n", "gpus.count is given more than once"),
     "count": (nodes("a", "b", num_nodes=3), "num_nodes is 3, but nodes names 2"),
     "count_huge": (nodes("a", num_nodes=HUGE), "num_nodes is a very large number, but nodes names 1"),

@@ -1,12 +1,11 @@
-"""The generated parts of README.md; ``python -m tests.readme`` from the project's root writes them.
+"""The generated parts of the documentation; ``python -m tests.readme`` from the project's root writes them.
 
-It writes docs/mistakes.md too, which ``tests/mistakes.py`` makes, the outputs of docs/extending.md, and
-docs/nodes.md, where a laboratory of network namespaces can be made.
+They are the outputs and files in README.md and docs/, the pages of the checks and of the options,
+docs/mistakes.md, the outputs of docs/extending.md, and docs/nodes.md, where network namespaces are available.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shutil
@@ -15,21 +14,18 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from pytest_metaopt.documents.kinds import KINDS
-from pytest_metaopt.documents.provider import CLOUDS
-from pytest_metaopt.session.catalog import checks_of_module
+from pytest_metaopt.session.options import add_options
+from tests import check_pages
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 _VERSIONS = re.compile(
     r"^(platform|rootdir|configfile|plugins|cachedir|metadata|hypothesis|Test order|=+ test sess)"
 )
-
-
-_MANY_CLOUDS = {f"{cloud}_configured" for cloud in CLOUDS if cloud != "aws"}
-"""One row of the table stands for the checks of all clouds."""
 
 
 def quickstart() -> str:
@@ -70,25 +66,54 @@ def unversioned(output: str) -> str:
     return re.sub(r"=+ (.*) in [\d.]+s =+", lambda found: f" {found[1]} in 0.10s ".center(80, "="), text)
 
 
-def checks() -> str:
-    """Return the table of the built-in checks."""
-    modules = [
-        importlib.import_module(name)
-        for kind in KINDS.values()
-        for name in kind.check_modules + kind.online_check_modules
-    ]
-    catalog = [check for module in modules for check in checks_of_module(module, None)]
-    rows = ["| check | severity | holds when | bootstrap |", "| --- | --- | --- | --- |"]
-    for check in catalog:
-        if check.id in _MANY_CLOUDS:
-            continue
-        bootstrap = f"`{check.bootstrap}`" if check.bootstrap else ""
-        name, description = check.id, check.description
-        if check.id == "aws_configured":
-            name, description = "CLOUD_configured", description.replace("aws", "CLOUD")
-        severity = f"{check.severity}, *online*" if check.online else check.severity
-        rows.append(f"| `{check.group}[{name}]` | {severity} | {description} | {bootstrap} |")
-    return "\n".join(rows)
+def verdict() -> str:
+    """Return the end of what the README's first command prints, from the verdict on."""
+    text = quickstart()
+    return text[text.index("===== preflight readiness") :].split("\n", 1)[1]
+
+
+def finding() -> str:
+    """Return the first finding of a session with an empty smoke test command."""
+    text = failed()
+    lines = text[text.index(" FAILURES ") :].splitlines()[1:]
+    end = next(number for number, line in enumerate(lines[1:], 1) if line.startswith("___"))
+    return "\n".join(lines[:end])
+
+
+class _Options:
+    """Stands in for pytest's parser and collects the rows of the page of options."""
+
+    def __init__(self) -> None:
+        self.options: list[str] = []
+        self.keys: list[str] = []
+
+    def getgroup(self, *_: str) -> _Options:
+        return self
+
+    def addoption(self, name: str, **given: Any) -> None:
+        value = f" {given['metavar']}" if given.get("metavar") else ""
+        self.options.append(f"| `{name}{_cell(value)}` | {_cell(given['help'])} |")
+
+    def addini(self, name: str, text: str, **_: Any) -> None:
+        self.keys.append(f"| `{name}` | {_cell(text)} |")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", r"\<").replace("*", r"\*")
+
+
+def options() -> str:
+    """Return the page of the options and ini keys."""
+    found = _Options()
+    add_options(found)  # type: ignore[arg-type]
+    head = "| {} | what it does |\n| --- | --- |\n"
+    return "\n".join(
+        [
+            "# Options\n",
+            head.format("option") + "\n".join(found.options) + "\n",
+            head.format("ini key") + "\n".join(found.keys) + "\n",
+        ]
+    )
 
 
 def readme_commands() -> list[str]:
@@ -96,26 +121,36 @@ def readme_commands() -> list[str]:
     return [block.strip() for block in re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)]
 
 
+_OTHERS = {"extending.md"}
+"""Pages with generators of their own that use the same markers."""
+
+OUTPUTS = {"quickstart": quickstart, "failed": failed, "verdict": verdict, "finding": finding}
+_OUTPUT = re.compile(r"(<!-- output: (\w+) -->\n```text\n).*?(```)", re.DOTALL)
+_FILE = re.compile(r"(<!-- file: (\S+) -->\n```python\n).*?(```)", re.DOTALL)
+
+
 def generated(text: str) -> str:
-    """Return the README's *text* with every generated part made anew."""
-    outputs = {"quickstart": quickstart, "failed": failed}
-    for name, output in outputs.items():
-        text = _replace(text, rf"<!-- output: {name} -->\n```text\n", "```", f"{output()}\n")
-    text = _replace(text, r"<!-- table: checks -->\n", r"\n`pytest --metaopt-checks`", f"{checks()}\n")
-    source = (ROOT / "conftest_examples/custom_checks/conftest.py").read_text()
-    return _replace(text, r"<!-- file: \S+custom_checks/conftest.py -->\n```python\n", "```", source)
+    """Return the *text* of a page with every output and file in it made anew."""
+    text = _OUTPUT.sub(lambda found: f"{found[1]}{OUTPUTS[found[2]]()}\n{found[3]}", text)
+    return _FILE.sub(lambda found: f"{found[1]}{(ROOT / found[2]).read_text()}{found[3]}", text)
 
 
-def _replace(text: str, before: str, after: str, new: str) -> str:
-    pattern = re.compile(rf"({before}).*?({after})", re.DOTALL)
-    assert pattern.search(text), before
-    return pattern.sub(lambda found: found[1] + new + found[2], text)
+def pages() -> dict[Path, str]:
+    """Return the text that each generated page, and each page with generated parts, should have."""
+    parts = {
+        page: generated(text)
+        for page in (README, *sorted(DOCS.glob("*.md")))
+        if page.name not in _OTHERS
+        if _OUTPUT.search(text := page.read_text()) or _FILE.search(text)
+    }
+    return {**parts, DOCS / "options.md": options(), **check_pages.pages()}
 
 
 if __name__ == "__main__":
     from tests import extending, lab, mistakes, nodes_page
 
-    README.write_text(generated(README.read_text()))
+    for path, text in pages().items():
+        path.write_text(text)
     mistakes.PAGE.write_text(mistakes.page())
     extending.PAGE.write_text(extending.renewed_page())
     missing = lab.available()

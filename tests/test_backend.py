@@ -90,7 +90,7 @@ def test_without_a_tool_a_cloud_campaign_is_told_what_to_install(cloudy: Project
     failures = {failure["check_id"]: failure for failure in artifact["failures"]}
     assert list(failures) == ["skypilot_installed", "vast_configured", "wandb_credentials"]
     assert {failure["category"] for failure in failures.values()} == {"backend"}
-    assert failures["skypilot_installed"]["message"] == "there is no command 'sky' on PATH"
+    assert failures["skypilot_installed"]["message"] == "command 'sky' not found on PATH"
     assert "pip install skypilot" in failures["skypilot_installed"]["remediation"]
     assert "wandb login" in failures["wandb_credentials"]["remediation"]
     for check_id, failure in failures.items():
@@ -427,7 +427,7 @@ def test_reports_have_the_group_and_severity_of_backend_checks(cloudy: Project, 
     assert "let SkyPilot" not in str(properties["remediation"])
     failure = case.find("failure")
     assert failure is not None
-    assert "there is no command 'sky' on PATH" in str(failure.get("message"))
+    assert "command 'sky' not found on PATH" in str(failure.get("message"))
 
 
 def test_facts_are_asked_for_at_the_same_time_and_for_selected_checks_only(

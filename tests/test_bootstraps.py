@@ -408,12 +408,16 @@ LINKS: dict[Callable[[Path, Path], None], tuple[set[str], str, str]] = {
     state_leads_out: (STATE_CHECKS, ".ml-metaopt leads out of the project", "{outside}"),
     state_leads_out_to_a_complete_folder: (STATE_CHECKS, ".ml-metaopt", "leads out of the project"),
     state_leads_out_to_nothing: (STATE_CHECKS, ".ml-metaopt leads out of the project", "{outside}"),
-    state_is_dangling: (STATE_CHECKS, ".ml-metaopt is", "not a directory"),
-    state_is_a_file: (STATE_CHECKS, ".ml-metaopt is", "not a directory"),
+    state_is_dangling: (STATE_CHECKS, ".ml-metaopt exists, but is", "not a directory"),
+    state_is_a_file: (STATE_CHECKS, ".ml-metaopt exists, but is", "not a directory"),
     artifacts_leads_out: (BELOW_STATE, ".ml-metaopt/artifacts leads out of the project", "{outside}"),
     patches_leads_out_to_nothing: (BELOW_STATE, ".ml-metaopt/artifacts/patches leads out", "{outside}"),
-    tasks_is_a_file: (BELOW_STATE, ".ml-metaopt/tasks is", "not a directory"),
-    executor_events_is_dangling: (BELOW_STATE, ".ml-metaopt/executor-events is", "not a directory"),
+    tasks_is_a_file: (BELOW_STATE, ".ml-metaopt/tasks exists, but is", "not a directory"),
+    executor_events_is_dangling: (
+        BELOW_STATE,
+        ".ml-metaopt/executor-events exists, but is",
+        "not a directory",
+    ),
     gitignore_leads_out: ({"R2"}, ".gitignore leads out of the project", "{outside}"),
     gitignore_leads_out_and_has_the_line: ({"R2"}, ".gitignore leads out of the project", "{outside}"),
     gitignore_leads_out_to_nothing: ({"R2"}, ".gitignore leads out of the project", "{outside}"),
@@ -634,7 +638,7 @@ def test_a_full_disk_fails_the_check_and_nothing_half_written_stays(disk: Disk, 
     assert neighbours.exit_status == 1
     for name in olds:
         assert neighbours.failed(name) >= {"R2"}
-        assert "cannot write .gitignore: No space left on device" in neighbours.message(name, "R2")
+        assert "could not write .gitignore: No space left on device" in neighbours.message(name, "R2")
         after = snapshot(disk.folder / name)
         assert {path: after[path] for path in before[name] if path != ".gitignore"} == {
             path: entry for path, entry in before[name].items() if path != ".gitignore"
@@ -672,7 +676,9 @@ def test_a_write_that_ends_early_is_undone(project: Project) -> None:
     options = ("-s", "-p", "no:cacheprovider", f"--metaopt-campaign={CAMPAIGN_NAME}")
     ended = run_pytest(*options, "-k", "repo and R2", cwd=project.path, preexec_fn=limit_file_size)
     assert ended.returncode == 1
-    assert "bootstrap bootstrap_gitignore failed: cannot write .gitignore: File too large" in ended.stdout
+    assert "bootstrap bootstrap_gitignore failed: could not write .gitignore: File too large" in " ".join(
+        ended.stdout.split()
+    )
     assert (project.path / ".gitignore").read_bytes() == old
 
 
@@ -725,7 +731,7 @@ def test_a_user_without_the_right_to_write_is_told_and_the_tree_stays_as_it_is()
         assert neighbours.readiness["closed"]["written"] is False
         assert snapshot(closed) == before
         assert neighbours.failed("one_file") == {"R2"}
-        assert "cannot write .gitignore: Permission denied" in neighbours.message("one_file", "R2")
+        assert "could not write .gitignore: Permission denied" in neighbours.message("one_file", "R2")
         assert (one_file / ".gitignore").read_bytes() == b"*.pyc\n"
         assert neighbours.readiness["one_file"]["written"] is True
         assert "Traceback" not in neighbours.output
@@ -873,8 +879,8 @@ def test_bootstraps_of_users_mend_in_every_way_a_fixture_can_and_tell_why_they_c
         "raises": "bootstrap raises failed: RuntimeError: the tool said no",
         "skips": "bootstrap skips failed: only on weekdays",
         "fails": "bootstrap fails failed: the shelf is bare",
-        "needs_another": "bootstrap needs_another failed: there is no fixture 'another'",
-        "in_vain": "bootstrap mends_nothing ran, but it still does not hold",
+        "needs_another": "bootstrap needs_another failed: fixture 'another' not found",
+        "in_vain": "bootstrap mends_nothing ran, but the check still fails",
     }
     assert {name: found[name]["outcome"] for name in causes} == dict.fromkeys(causes, "failed")
     assert {name: found[name]["message"] for name in causes} == {

@@ -327,7 +327,7 @@ def test_two_campaigns_that_would_write_one_artifact_are_a_usage_error(
     assert result.ret == 4
     place = "out.json" if readiness else ".ml-metaopt/preflight-readiness.json"
     result.stderr.fnmatch_lines(
-        [f"*{CAMPAIGN_NAME} and sub/{CAMPAIGN_NAME} would both write {place}; *roots of their own*"]
+        [f"*{CAMPAIGN_NAME} and sub/{CAMPAIGN_NAME} would both write {place}; *different roots*"]
     )
     assert tree(project) == before
 

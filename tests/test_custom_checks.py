@@ -162,7 +162,7 @@ def test_bootstrap_that_fails_is_told_with_both_causes(project: Project) -> None
     assert broken.startswith("the file is missing")
     assert "bootstrap mend failed: RuntimeError: the disk is on fire" in broken
     assert idle.startswith("the other file is missing")
-    assert "bootstrap idle ran, but it still does not hold" in idle
+    assert "bootstrap idle ran, but the check still fails" in idle
 
 
 def test_fixtures_of_every_scope_and_autouse_ones_work(project: Project) -> None:
@@ -474,7 +474,7 @@ def test_hook_of_a_sibling_folder_turns_nothing_off(project: Project) -> None:
 REFUSED = {
     "async": ("@check('X', group='own')\nasync def x():\n    pass\n", "async function is not supported"),
     "generator": ("@check('X', group='own')\ndef x():\n    yield\n", "a check does not yield"),
-    "class": ("@check('X', group='own')\nclass X:\n    pass\n", "decorates something that is not a function"),
+    "class": ("@check('X', group='own')\nclass X:\n    pass\n", "it must decorate a function"),
     "id with a space": ("@check('a b', group='own')\ndef x():\n    pass\n", "an id is made of letters"),
     "id with a bracket": ("@check('a[b]', group='own')\ndef x():\n    pass\n", "an id is made of letters"),
     "group": ("@check('X', group='own group')\ndef x():\n    pass\n", "'own group' is not an identifier"),
@@ -530,7 +530,7 @@ def test_parametrized_check_is_refused_with_what_to_do_instead(project: Project)
 @pytest.mark.parametrize(
     ("declared", "expected"),
     [
-        ("@check('X', group='own', document='lanuch')", "no document='lanuch'; did you mean 'launch'?"),
+        ("@check('X', group='own', document='lanuch')", "unknown document='lanuch'; did you mean 'launch'?"),
         ("@check('X', group='own', each='job')", "a campaign has no each='job'"),
         ("@check('X', group='own', document='manifest', each='jobs')", "did you mean 'job'?"),
     ],
@@ -561,7 +561,7 @@ def test_check_with_an_unknown_fixture_is_not_collected(
     conftest(project, f"{declared}    pass\n")
     result = project.preflight(*workers)
     assert result.ret == 2
-    assert "there is no fixture 'campain'; did you mean 'campaign'?" in result.stdout.str()
+    assert "fixture 'campain' not found; did you mean 'campaign'?" in result.stdout.str()
     assert not project.artifact_path.exists()
 
 
@@ -603,7 +603,7 @@ def test_check_that_breaks_is_a_failure_with_a_traceback(project: Project) -> No
     assert outcomes(project)["gentle"] == "warning"
     result.stdout.fnmatch_lines(
         [
-            f"{CAMPAIGN_NAME}:1:1: crash: the check broke: KeyError:",
+            f"{CAMPAIGN_NAME}:1:1: crash: the check crashed: KeyError:",
             "    'no_such_section'",
             "  fix: Mend the check.",
             "Traceback (most recent call last):",
@@ -614,7 +614,7 @@ def test_check_that_breaks_is_a_failure_with_a_traceback(project: Project) -> No
     # Our own frames would be noise.
     result.stdout.no_fnmatch_line("*pytest_metaopt*evaluation.py*")
     messages = {failure["check_id"]: failure["message"] for failure in project.artifact()["failures"]}
-    assert messages["crash"] == "the check broke: KeyError: 'no_such_section'"
+    assert messages["crash"] == "the check crashed: KeyError: 'no_such_section'"
     assert "the network is down" in messages["broken_fixture"]
     assert messages["returns"] == "the check returned False; a check asserts, or calls fail()"
 

@@ -97,7 +97,9 @@ def test_training_manifest_is_asked_of_the_training_code(example: Project) -> No
     assert done.returncode == 1
     flat = " ".join(done.stdout.split())
     assert "hyper.epoch is unknown to fleet.train:build_parser; did you mean 'epochs'?" in flat
-    assert "the model mlp is not in the registry fleet.models:REGISTRY, which is behind the manifest" in flat
+    assert (
+        "the model mlp is not in the registry fleet.models:REGISTRY, which is older than the manifest" in flat
+    )
 
 
 @pytest.mark.parametrize("example", ["run_config"], indirect=True)

@@ -70,7 +70,7 @@ def test_a_failure_without_a_finding_is_a_mistake_of_the_check(project: Project)
     result = project.preflight("-q")
     assert result.ret == 1
     message = project.artifact()["failures"][0]["message"]
-    assert message == "the check broke: ValueError: fail() was called without a finding"
+    assert message == "the check crashed: ValueError: fail() was called without a finding"
 
 
 @pytest.mark.parametrize(("provider", "asked"), [("local", True), ("vast_ai", False)])

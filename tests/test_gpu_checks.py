@@ -191,7 +191,7 @@ RESET = "<reset_required>No<"
         (
             [(NOT_SLOW, SLOW), (NO_BRAKE, BRAKE)],
             "gpu_throttling",
-            "GPU 0 is slowed down by the hardware: the power supply asks for it",
+            "GPU 0 is slowed down by the hardware: the power supply requests it",
         ),
         (
             [(NOT_SLOW, SLOW), (NOT_TOO_HOT, TOO_HOT)],
@@ -215,7 +215,7 @@ RESET = "<reset_required>No<"
             "gpu_health",
             "has a page retirement pending: it needs a reset",
         ),
-        ([(RESET, "<reset_required>Yes<")], "gpu_health", "asks for a recovery: Reset"),
+        ([(RESET, "<reset_required>Yes<")], "gpu_health", "requests a recovery: Reset"),
         ([(COOL, "<gpu_temp>Unknown Error<")], "gpu_health", "answers with errors in place of gpu_temp"),
         ([(COOL, "<gpu_temp>GPU is lost<")], "gpu_health", "does not answer: GPU is lost"),
     ],
@@ -322,7 +322,7 @@ def test_a_kernel_log_that_cannot_be_read_is_advice_never_a_pass(project: Projec
     assert session.ret == 0
     assert session.advised == {"gpu_xid-local"}
     told = session.message("gpu_xid-local")
-    assert told.startswith("local: a dead GPU can't be ruled out: the kernel's log can't be read")
+    assert told.startswith("local: cannot rule out a dead GPU: the kernel's log can't be read")
     assert "Operation not permitted" in told
     assert "dmesg_restrict" in session.item("gpu_xid-local")["remediation"]
 
@@ -363,7 +363,7 @@ def test_memory_that_nobody_seen_holds_is_advice(project: Project, machine: Mach
     session = ask(project, ONE)
     assert session.ret == 0
     assert session.advised == {"gpu_processes-local"}
-    told = "local: 78000 MiB of GPU 0 are in use by processes that can't be seen from here"
+    told = "local: 78000 MiB of GPU 0 are in use by processes that are not visible here"
     assert session.message("gpu_processes-local") == told
 
 
@@ -458,7 +458,7 @@ def test_two_faults_on_two_gpus_are_both_told(project: Project, machine: Machine
 @pytest.mark.parametrize(
     ("recording", "told", "advice"),
     [
-        ("smi-mismatch.txt", "version mismatch", "The driver was updated and not loaded anew"),
+        ("smi-mismatch.txt", "version mismatch", "The driver was updated but not reloaded"),
         ("smi-no-communication.txt", "can't communicate with the NVIDIA driver", "modprobe nvidia"),
         ("smi-no-devices.txt", "nvidia-smi finds no devices", "Run nvidia-smi by hand"),
         ("smi-lost-old.txt", "Unable to determine the device handle", "Run nvidia-smi by hand"),

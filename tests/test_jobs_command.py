@@ -74,7 +74,7 @@ def test_long_names_many_hosts_and_wrong_jobs_still_fit(
     assert "and 32 more" in first["eligible hosts"] or first["eligible hosts"].endswith("32 more")
     assert (second["eligible hosts"], second["fits here"]) == ("none", "no: cores")
     assert (third["id"], third["model"], third["eligible hosts"], third["fits here"]) == ("-", "-", "?", "?")
-    assert done.stdout.splitlines()[-1] == "1 of 3 jobs are wrong; ask pytest --metaopt-manifest FILE what is"
+    assert done.stdout.splitlines()[-1] == "1 of 3 jobs are invalid; pytest --metaopt-manifest FILE says why"
     monkeypatch.setenv("COLUMNS", "400")
     wide = project.command("jobs", MANIFEST_NAME).stdout.splitlines()
     assert len(wide) == 2 + 3 + 3

@@ -236,7 +236,7 @@ def test_specs_of_a_mebibyte_of_mistakes_are_told_of_in_a_few_lines(project: Pro
     for name in MUCH:
         told = session.told(name)["launch[schema]"]
         assert len(told) < 10_000
-        assert name == "run" or " more of the kind" in told, name
+        assert name == "run" or " more" in told, name
 
 
 # -- secrets ---------------------------------------------------------------------------------------
@@ -466,13 +466,13 @@ NAMED, MN3, MN5, MN6, YOUNG = (
     f"launch[{name}]" for name in ("nodes_named", "MN3", "MN5", "MN6", "checkpoint_cadence")
 )
 NO_RESTARTS = "--max-restarts is not given: it is 0, and the first lost rank ends the launch"
-NO_C10D = "--rdzv-backend is not given: it is static, with which ranks can't join again; expected c10d"
+NO_C10D = "--rdzv-backend is not given: it is static, with which ranks cannot rejoin; expected c10d"
 
 ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     # the spec, the check, and what it says: None: nothing, it passes; "": it is not collected
     "named": ({"nodes": ["local://"]}, NAMED, None),
     "named_one": ({"num_nodes": 1}, NAMED, None),
-    "not_named": (TWO, NAMED, "the launch has 2 nodes and names none: only this machine was asked"),
+    "not_named": (TWO, NAMED, "the launch has 2 nodes and names none: only this machine was checked"),
     "mn3": (NOTICED, MN3, None),
     "mn3_old_name": (noticed({"NCCL_ASYNC_ERROR_HANDLING": "3", "NCCL_DEBUG": "WARN"}), MN3, None),
     "mn3_horovod": ({**NOTICED, "run": ELASTIC}, MN3, ""),
@@ -488,7 +488,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn3_debug": (
         noticed({ASYNC: 1}),
         MN3,
-        "NCCL_DEBUG is not set, so a first launch that hangs tells nothing",
+        "NCCL_DEBUG is not set, so a first launch that hangs leaves no trace",
     ),
     "mn3_timeout": (
         without(NOTICED, "launcher"),
@@ -529,10 +529,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn5_variable": (
         resumed(RESTART.replace("3", "$RESTARTS")),
         MN5,
-        (
-            "--max-restarts is not a number that is known before the launch;"
-            " say it as launcher.args.max_restarts"
-        ),
+        "--max-restarts is only known at launch; set launcher.args.max_restarts",
     ),
     "mn5_variable_said": (
         resumed(RESTART.replace("3", "$RESTARTS"), launcher={"args": {"max_restarts": 3}}),
@@ -552,7 +549,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn5_backend_later": (
         resumed(RESTART.replace("c10d", "$B")),
         MN5,
-        "--rdzv-backend is not known before the launch; say it as launcher.args.rdzv_backend",
+        "--rdzv-backend is only known at launch; set launcher.args.rdzv_backend",
     ),
     "mn5_word": (
         resumed(RESTART.replace("3", "three")),
@@ -671,7 +668,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn6_later": (
         elastic(ELASTIC.replace("min-np 6", "min-np $MIN")),
         MN6,
-        "--min-np is not a number that is known before the launch; say it as launcher.args.min_np",
+        "--min-np is only known at launch; set launcher.args.min_np",
     ),
     "mn6_later_said": (
         elastic(ELASTIC.replace("min-np 6", "min-np $MIN"), launcher={"args": {"min_np": 6}}),
@@ -681,7 +678,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn6_lost": (
         {**GOES_ON, "elasticity": {"pinned_to_max_np": True}},
         MN6,
-        "elasticity.expected_lost_workers is not given, so --min-np can't be judged",
+        "elasticity.expected_lost_workers is not given, so --min-np cannot be judged",
     ),
     "mn6_timeout": (
         elastic(ELASTIC.replace("--elastic-timeout 60 ", "")),
@@ -704,17 +701,17 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "young_seldom": (
         cadence(write_time="2m", checkpoint_every="2h"),
         YOUNG,
-        "a checkpoint every 37.9 min is best; at one every 2 h more is lost at a preemption",
+        "a checkpoint every 37.9 min is optimal; at one every 2 h more is lost at a preemption",
     ),
     "young_often": (
         cadence(write_time="2m", checkpoint_every="5m"),
         YOUNG,
-        "a checkpoint every 37.9 min is best; at one every 5 min more time is spent on writing",
+        "a checkpoint every 37.9 min is optimal; at one every 5 min more time is spent on writing",
     ),
     "young_none": (
         cadence(write_time="2m"),
         YOUNG,
-        "a checkpoint every 37.9 min is best, and storage.checkpoint_every is not given",
+        "a checkpoint every 37.9 min is optimal, and storage.checkpoint_every is not given",
     ),
     "young_one_time": (cadence(checkpoint_every="5m"), YOUNG, ""),
 }
@@ -766,7 +763,7 @@ storage:
 """
     session = ask(project, {"x": text}, "-k", "launch[", "--tb=no")
     assert session.told("x") == {
-        NAMED: "1: the launch has 2 nodes and names none: only this machine was asked",
+        NAMED: "1: the launch has 2 nodes and names none: only this machine was checked",
         MN3: session.told("x")[MN3],
         MN5: "3: 3 problems\n"
         "line 3: --max-restarts is 0: the first lost rank ends the launch\n"
@@ -846,7 +843,7 @@ def test_sizes_are_read_and_told(number: int, unit: str, space: str) -> None:
     base = 1024 if "i" in unit else 1000
     count = quantity.size(f" {number}{space}{unit}\n")
     assert count == pytest.approx(number * base ** ("kmgtp".index(unit[0].lower()) + 1))
-    told = quantity.told_size(count)
+    told = quantity.format_size(count)
     assert "e" not in told
     figure, word = told.split()
     power = ["B", "KB", "MB", "GB", "TB", "PB"].index(word)
@@ -861,7 +858,7 @@ def test_sizes_are_read_and_told(number: int, unit: str, space: str) -> None:
 def test_durations_are_read_and_told(number: Any, unit: str) -> None:
     seconds = quantity.duration(f"{number}{unit}")
     assert seconds == pytest.approx(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit])
-    figure, word = quantity.told_duration(seconds).split()
+    figure, word = quantity.format_duration(seconds).split()
     assert float(figure) * {"s": 1, "min": 60, "h": 3600}[word] == pytest.approx(seconds, rel=0.006)
 
 

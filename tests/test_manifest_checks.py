@@ -209,7 +209,7 @@ def test_what_this_host_is_short_of_is_advice(project: Project) -> None:
     session = ask(project, HEAD + job("big", "gbt", "min_cores = 999999", "min_vram_gib = 999999"))
     assert session.ret == 0
     told = session.told()["job[fits_host-big]"]
-    assert " is short of cores (" in told
+    assert " lacks cores (" in told
     assert "of 999999) and VRAM (" in told
     assert session.words("warning") == {"job[fits_host-big]"}
     blocking = ask(
@@ -226,7 +226,7 @@ def test_models_of_contract_ini_list_and_registry_and_who_is_behind(project: Pro
     assert ask(project, every).ret == 0
     session = ask(project, HEAD + job("a", "knn_semy") + job("b", "mamba"))
     assert session.ret == 1
-    unknown = "is not in the list of models that this plugin has, which is behind the manifest"
+    unknown = "is not in the list of models that this plugin has, which is older than the manifest"
     assert session.told() == {
         "job[model_known-a]": f"4: jobs[0] (a): the model knn_semy {unknown}; did you mean 'knn_semi'?",
         "job[model_known-b]": f"8: jobs[1] (b): the model mamba {unknown}",
@@ -235,7 +235,7 @@ def test_models_of_contract_ini_list_and_registry_and_who_is_behind(project: Pro
     assert listed.ret == 1
     assert set(listed.told()) == {"job[model_known-b]"}
     assert (
-        "not in the ini key metaopt_models, which is behind the manifest"
+        "not in the ini key metaopt_models, which is older than the manifest"
         in listed.told()["job[model_known-b]"]
     )
 
@@ -246,7 +246,7 @@ def test_models_of_contract_ini_list_and_registry_and_who_is_behind(project: Pro
     assert found.ret == 1
     assert set(found.told()) == {"job[model_known-b]"}
     assert found.told()["job[model_known-b]"].endswith(
-        "the model gbt is not in the registry fleet.models:REGISTRY, which is behind the manifest"
+        "the model gbt is not in the registry fleet.models:REGISTRY, which is older than the manifest"
     )
     assert "bring the training code up to date" in found.items["job[model_known-b]"]["remediation"]
     assert found.items["manifest[models]"]["outcome"] == "passed"
@@ -505,5 +505,5 @@ def test_settings_may_name_checks_of_a_kind_that_is_not_in_the_session(project: 
     result = project.preflight("-q")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["ERROR: metaopt_blocking: there is no check 'fits_hots'; did you mean 'fits_host'?"]
+        ["ERROR: metaopt_blocking: unknown check 'fits_hots'; did you mean 'fits_host'?"]
     )

@@ -283,7 +283,7 @@ def test_interface_that_is_not_there(project: Project, lab: Lab, *, addresses: b
     document = spec(lab, network={"mtu": 9000, "interface": "nosuch0"}, **more)
     assert asked(project, document, "-k", "MN4").ret == 1
     assert failed(project) == {"node[MN4-gpu-01]", "node[MN4-gpu-02]"}
-    assert messages(project)["MN4-gpu-01"] == "gpu-01: there is no interface nosuch0; there is eth0"
+    assert messages(project)["MN4-gpu-01"] == "gpu-01: no interface nosuch0; found eth0"
 
 
 def test_mtu_is_looked_at_without_a_neighbour(project: Project, lab: Lab) -> None:
@@ -296,7 +296,7 @@ def test_mtu_is_looked_at_without_a_neighbour(project: Project, lab: Lab) -> Non
     document["network"] = {"mtu": 9000}
     document["nodes"] = ["local://"]
     assert asked(project, document, "-k", "MN4").ret == 0
-    assert "which interface is to have an MTU of 9000 is not known" in messages(project)["MN4-local"]
+    assert "unknown which interface needs an MTU of 9000" in messages(project)["MN4-local"]
 
 
 def test_this_machine_sends_to_the_one_node_that_has_an_address(project: Project, lab: Lab) -> None:
@@ -306,7 +306,7 @@ def test_this_machine_sends_to_the_one_node_that_has_an_address(project: Project
     result = asked(project, document, "-k", "MN4", "-rs")
     assert result.ret == 0
     result.assert_outcomes(passed=1, skipped=1)
-    assert "no other node has an address that it could send to" in " ".join(result.stdout.str().split())
+    assert "no other node has an address to send to" in " ".join(result.stdout.str().split())
 
 
 def test_bridge_without_a_carrier_is_none_for_nccl(project: Project, lab: Lab) -> None:
@@ -506,7 +506,7 @@ echo '1: DOWN' > /sys/class/infiniband/mlx5_1/ports/1/state
         ({"NCCL_IB_HCA": "^mlx5_1"}, None),
         ({"NCCL_IB_HCA": "mlx5_1"}, "names no adapter with an active port (mlx5_1:1 1: DOWN)"),
         ({"NCCL_IB_HCA": "^mlx5_0"}, "names no adapter with an active port"),
-        ({"NCCL_IB_HCA": "bnxt"}, "names no adapter that is there; there is mlx5_0 and mlx5_1"),
+        ({"NCCL_IB_HCA": "bnxt"}, "names no existing adapter; found mlx5_0 and mlx5_1"),
         ({"NCCL_IB_HCA": "mlx5_0", "NCCL_IB_DISABLE": "1"}, "NCCL_IB_DISABLE is 1, though network.rdma"),
         ({}, "NCCL_IB_HCA is not set"),
     ],

@@ -173,7 +173,7 @@ def test_without_the_command_vast_is_not_asked(
     monkeypatch.setenv("PATH", str(tmp_path))
     _, seen, _ = look(cloudy, "--metaopt-online")
     assert seen["vast_credential_accepted"]["outcome"] == "warning"
-    assert "there is no command 'vastai' on PATH" in seen["vast_credential_accepted"]["message"]
+    assert "command 'vastai' not found on PATH" in seen["vast_credential_accepted"]["message"]
 
 
 def test_the_command_is_found_beside_sky_too(

@@ -143,7 +143,7 @@ def test_a_launch_reader_that_cannot_be_used_is_named(installed: Path, source: s
 def test_an_unknown_report_format_is_refused(installed: Path) -> None:
     done = run(installed, "pytest", "--metaopt-sweep=sweep.yaml", "--metaopt-report=gihub")
     assert done.returncode == 4
-    assert "there is no report format 'gihub'; did you mean 'github'?" in done.stderr
+    assert "unknown report format 'gihub'; did you mean 'github'?" in done.stderr
 
 
 def test_github_annotations_have_file_line_and_column(installed: Path) -> None:

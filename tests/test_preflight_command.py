@@ -177,7 +177,7 @@ def test_settings_that_make_no_sense_end_with_exit_2(project: Project) -> None:
     project.write("pytest.ini", "[pytest]\nmetaopt_advisory = R77\n")
     done = project.command("--campaign", CAMPAIGN_NAME)
     assert done.returncode == 2
-    assert "there is no check 'R77'; did you mean 'R7'?" in done.stdout + done.stderr
+    assert "unknown check 'R77'; did you mean 'R7'?" in done.stdout + done.stderr
     assert {".ml-metaopt", ".gitignore"}.isdisjoint(project.tree())
 
 

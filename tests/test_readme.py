@@ -1,17 +1,49 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from pytest_metaopt.documents.kinds import KINDS
-from tests import lab, mistakes, nodes_page, readme
+from tests import check_pages, lab, mistakes, nodes_page, readme
 from tests.conftest import Project
 
 
 def test_generated_parts_are_what_the_code_prints_today() -> None:
-    text = readme.README.read_text()
-    assert readme.generated(text) == text, "run: python -m tests.readme"
+    stale = [path.name for path, text in readme.pages().items() if path.read_text() != text]
+    assert not stale, "run: python -m tests.readme"
+
+
+def test_readme_is_short() -> None:
+    assert len(readme.README.read_bytes()) <= 6144
+
+
+def test_every_check_has_a_page_with_its_anchor() -> None:
+    for group, checks in check_pages.by_group().items():
+        page = (check_pages.FOLDER / f"{group}.md").read_text()
+        for check in checks:
+            assert f"\n## {check.id}\n" in page, check.id
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(readme.ROOT)}: {target}"
+        for page in (readme.README, readme.ROOT / "CHANGELOG.md", *readme.DOCS.rglob("*.md"))
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+        if not target.startswith("https://") and not _leads_somewhere(page, target)
+    ]
+    assert not broken
+
+
+def _leads_somewhere(page: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    path = (page.parent / name).resolve() if name else page
+    if not path.exists():
+        return False
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE) if anchor else ()
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return not anchor or anchor in anchors
 
 
 def test_page_of_mistakes_is_what_the_code_prints_today() -> None:
@@ -35,29 +67,8 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
     assert commands[2:] == [readme.readme_commands()[-1]]
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        "campaign",
-        "manifest",
-        "run-config",
-        "launch",
-        "max-connections",
-        "override",
-        "root",
-        "no-bootstrap",
-        "readiness",
-        "timeout",
-        "online",
-        "checks",
-    ],
-)
-def test_every_option_has_a_line(option: str) -> None:
-    assert f"| `--metaopt-{option}" in readme.README.read_text()
-
-
-def test_launch_spec_of_the_readme_has_nothing_wrong(project: Project) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", readme.README.read_text(), re.DOTALL)
+def test_launch_spec_of_the_docs_has_nothing_wrong(project: Project) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (readme.DOCS / "launch.md").read_text(), re.DOTALL)
     (example,) = [block for block in blocks if block.startswith("nodes:")]
     project.write("launch.yaml", example)
     # By keyword, since no node of it is there to be asked.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metaopt.probes.command import Deadline, Runner
-from pytest_metaopt.probes.services.sky import Cloud, ask, skypilot
+from pytest_metaopt.probes.services.sky import Cloud, query, skypilot
 from tests.conftest import CAMPAIGN, Project
 from tests.probes.conftest import forget_environment
 from tests.probes.servers import free_port, make_repository
@@ -57,25 +57,25 @@ def test_version(sky_home: Path, run: Runner) -> None:
 
 
 def test_vast_with_and_without_a_key(sky_home: Path, run: Runner) -> None:
-    without = ask("vast", run)
+    without = query("vast", run)
     assert (without.enabled, without.problem) == (False, None)
     assert without.reason is not None
     assert "~/.config/vastai/vast_api_key" in without.reason
     key = sky_home / ".config" / "vastai" / "vast_api_key"
     key.parent.mkdir(parents=True)
     key.write_text("no-real-key")
-    assert ask("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
+    assert query("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
 
 
 def test_a_cloud_that_there_is_not(sky_home: Path, run: Runner) -> None:
-    found = ask("nosuchcloud", run)
+    found = query("nosuchcloud", run)
     assert found.problem == "this SkyPilot knows no cloud 'nosuchcloud'"
     assert "vast" in found.known
 
 
 def test_an_answer_that_does_not_come_in_time(sky_home: Path) -> None:
     started = time.monotonic()
-    assert ask("vast", Runner(Deadline.after(0.7))).problem == "timed out after 0.7 s"
+    assert query("vast", Runner(Deadline.after(0.7))).problem == "timed out after 0.7 s"
     assert time.monotonic() - started < 2.7
     assert os.environ["HOME"] == str(sky_home)
 

@@ -115,12 +115,12 @@ def test_the_roster_has_a_row_a_node_worst_first(project: Project, mixed: Rack) 
     result = run(project)
     assert result.ret == 1
     assert table(result) == [
-        "  gpu-03  failed    gpu_health: GPU 0 (NVIDIA A100-SXM4-80GB) asks for a",
+        "  gpu-03  failed    gpu_health: GPU 0 (NVIDIA A100-SXM4-80GB) requests a",
         "                    recovery: Reset",
         "  gpu-05  failed    gpu_xid: Xid 79 (GPU has fallen off the bus) of GPU",
         "                    0000:06:00 in the kernel's log",
-        "  gpu-04  failed    reachable: can't be asked (exit status 1): Error: No such",
-        "                    container",
+        "  gpu-04  failed    reachable: could not be queried (exit status 1): Error: No",
+        "                    such container",
         "  gpu-02  advisory  gpu_throttling: GPU 0 is at 85 C",
         "  gpu-01  passed    6 checks",
     ]
@@ -131,8 +131,9 @@ def test_a_node_that_is_down_is_one_entry(project: Project, mixed: Rack) -> None
     text = " ".join(" ".join(section(run(project))).split())
     assert text.count("No such container") == 2  # in the roster, and in what to do
     assert (
-        "1. reachable, gpu_present, gpu_health, gpu_xid and 2 more of gpu-04: can't be asked (exit status 1):"
-        f" Error: No such container ({LAUNCH}:6) -> Let this work" in text
+        "1. reachable, gpu_present, gpu_health, gpu_xid and 2 more of gpu-04:"
+        f" could not be queried (exit status 1): Error: No such container ({LAUNCH}:6) -> Let this work"
+        in text
     )
     assert f"advisory (does not block): 1. gpu_throttling-gpu-02: GPU 0 is at 85 C ({LAUNCH}:3) ->" in text
     assert "-> Let this work by hand: docker exec gpu-04 true" in text
@@ -170,7 +171,7 @@ def test_of_many_nodes_those_that_need_somebody_are_shown(project: Project, rack
     rack.machines["gpu-17"].smi(ill(smi(A100)))
     project.write(LAUNCH, rack.spec)
     assert table(run(project)) == [
-        "  gpu-17  failed    gpu_health: GPU 0 (NVIDIA A100-SXM4-80GB) asks for a",
+        "  gpu-17  failed    gpu_health: GPU 0 (NVIDIA A100-SXM4-80GB) requests a",
         "                    recovery: Reset",
         "  and 29 passed",
     ]
@@ -184,7 +185,7 @@ def test_a_long_name_has_a_line_of_its_own(project: Project, rack: Rack) -> None
     result = run(project)
     assert table(result) == [
         f"  {long}",
-        "        failed    gpu_health: GPU 0 (NVIDIA A100-SXM4-80GB) asks for a recovery:",
+        "        failed    gpu_health: GPU 0 (NVIDIA A100-SXM4-80GB) requests a recovery:",
         "                  Reset",
         "  head  passed    6 checks",
     ]
@@ -267,7 +268,7 @@ def test_lists_lie_beside_the_artifact(
     assert told[0]["findings"] == [
         {
             "check": "gpu_health",
-            "message": "gpu-02: GPU 0 (NVIDIA A100-SXM4-80GB) asks for a recovery: Reset",
+            "message": "gpu-02: GPU 0 (NVIDIA A100-SXM4-80GB) requests a recovery: Reset",
         }
     ]
     assert json.loads((project.path / "told.json").read_text()) == told

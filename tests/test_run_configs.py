@@ -303,7 +303,7 @@ def test_local_facts_that_hold_and_that_do_not(project: Project, git: str) -> No
         "revision": f"11: {at}.git.commit: the repository has no commit {'0' * 40}"
     }
     assert session.told("no_repository")["revision"].startswith(
-        f"11: {at}.git.branch: git can't be asked in root_path: not a git repository"
+        f"11: {at}.git.branch: could not run git in root_path: not a git repository"
     )
     assert session.told("no_root") == {"root_path": f"9: {at}.root_path: nowhere is not there"}
     assert session.words("no_root", "skipped") == {"include_paths", "revision", "uncommitted"}

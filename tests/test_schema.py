@@ -127,8 +127,8 @@ def test_a_kind_that_there_is_not_is_answered_with_those_that_there_are(project:
     assert project.command("schema").returncode == 2
 
 
-def test_readme_shows_the_modeline_for_editors() -> None:
-    text = readme.README.read_text()
+def test_docs_show_the_modeline_for_editors() -> None:
+    text = (readme.DOCS / "editor.md").read_text()
     assert "metaopt-preflight schema campaign > campaign.schema.json\n" in text
     assert "\n# yaml-language-server: $schema=campaign.schema.json\n" in text
 

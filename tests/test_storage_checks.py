@@ -205,7 +205,7 @@ def test_a_folder_that_the_user_may_not_write(project: Project, disk: Path, tmp_
     disk.chmod(0o555)
     session = ask_about(project, disk, disk)
     assert session.red == {"checkpoint_dir-local"}
-    assert "can't be written by the user that we log in as" in session.message("checkpoint_dir-local")
+    assert "is not writable for the login user" in session.message("checkpoint_dir-local")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_memory_is_not_durable(project: Project, disk: Path) -> None:
     assert session.ret == 1
     assert session.red == {"durable_mount-local"}
     assert session.message("durable_mount-local") == (
-        f"local: {disk} is on {disk} (tmpfs), which is gone with the machine"
+        f"local: {disk} is on {disk} (tmpfs), which does not survive the machine"
     )
     assert session.item("durable_mount-local")["line"] == 2
 
@@ -281,7 +281,7 @@ def test_a_disk_of_which_nobody_says_anything_is_advice(project: Project, tmp_pa
     session = ask_about(project, tmp_path)
     assert session.ret == 0
     assert session.advised == {"durable_mount-local"}
-    assert "nobody says whether that survives the teardown" in session.message("durable_mount-local")
+    assert "whether that survives the teardown is unknown" in session.message("durable_mount-local")
     assert "storage.durable_mounts" in session.item("durable_mount-local")["remediation"]
 
 
@@ -450,7 +450,7 @@ def test_a_shared_memory_of_8_gib_will_do(project: Project, small_shm: Machine) 
     small_shm.script("df", "exit 1")
     session = ask(project, TWO_GPUS, "-k", "shm or schema")
     assert session.red == {"shm-local"}
-    assert "there is no /dev/shm that could be asked" in session.message("shm-local")
+    assert "could not read /dev/shm" in session.message("shm-local")
 
 
 RDMA = "name: x\nnetwork: {rdma: true}\n"
@@ -475,9 +475,8 @@ def test_locked_memory_under_a_real_limit(project: Project, kib: int, told: str)
     status, said = python_under(project, f"ulimit -l {kib}")
     assert status == (1 if told else 0)
     if told:
-        wanted = (
-            f"memlock: local: {told} of memory may be locked (ulimit -l); expected unlimited, or 32 GiB or"
-        )
+        limit = f"{told} is the limit of locked memory (ulimit -l)"
+        wanted = f"memlock: local: {limit}; expected unlimited, or 32 GiB or"
         assert wanted in said
         assert "memlock=-1" in said
 
@@ -487,9 +486,9 @@ def test_locked_memory_under_a_real_limit(project: Project, kib: int, told: str)
     [
         ("echo unlimited", None),
         (f"echo {32 << 20}", None),
-        (f"echo {(32 << 20) - 1}", "31.99 GiB of memory may be locked"),
-        ("echo 0", "0 B of memory may be locked"),
-        ("return 2", "its limit of locked memory is not known (no ulimit -l)"),
+        (f"echo {(32 << 20) - 1}", "31.99 GiB is the limit of locked memory"),
+        ("echo 0", "0 B is the limit of locked memory"),
+        ("return 2", "could not read its limit of locked memory (no ulimit -l)"),
     ],
 )
 def test_limits_of_locked_memory_that_others_have(

@@ -85,7 +85,7 @@ def test_client_that_is_not_there_is_named(
     project.write("launch.yaml", 'nodes: ["podman://box"]\n')
     result = project.pytest("--metaopt-launch", "launch.yaml")
     assert result.ret == 1
-    assert "there is no command 'podman' on this machine" in " ".join(result.stdout.str().split())
+    assert "command 'podman' not found on this machine" in " ".join(result.stdout.str().split())
 
 
 def test_without_testinfra_other_machines_are_named_as_not_reached(project: Project) -> None:

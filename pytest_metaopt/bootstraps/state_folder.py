@@ -51,7 +51,7 @@ def bootstrap_gitignore(gitignore: GitIgnore) -> list[str]:
             return _append_line(gitignore)
         _create(gitignore.path, _IGNORE_LINE + b"\n")
     except OSError as error:
-        raise BootstrapError(f"cannot write .gitignore: {error.strerror or error}") from None
+        raise BootstrapError(f"could not write .gitignore: {error.strerror or error}") from None
     return [f"made .gitignore with the line '{STATE_FOLDER}/'"]
 
 
@@ -65,18 +65,18 @@ def _make_directories(root: Path, wanted: list[Path]) -> list[str]:
                     made.append(folder)  # noqa: PERF401 - what is made so far must be known when one fails
     except BootstrapError:
         for folder in reversed(made):
-            # What somebody has put something into since stays; the first cause is the one to tell.
+            # What somebody has put something into since stays; the first cause is the one to report.
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
-    return _told(root, made)
+    return _changes(root, made)
 
 
-def _told(root: Path, made: list[Path]) -> list[str]:
+def _changes(root: Path, made: list[Path]) -> list[str]:
     state_folder = root / STATE_FOLDER
-    told = [f"made {STATE_FOLDER}/"] if state_folder in made else []
+    changes = [f"made {STATE_FOLDER}/"] if state_folder in made else []
     below = [f"{folder.relative_to(state_folder)}/" for folder in made if folder != state_folder]
-    return [*told, f"made in {STATE_FOLDER}/: {', '.join(below)}"] if below else told
+    return [*changes, f"made in {STATE_FOLDER}/: {', '.join(below)}"] if below else changes
 
 
 def _make_directory(root: Path, path: Path) -> bool:
@@ -89,11 +89,11 @@ def _make_directory(root: Path, path: Path) -> bool:
     except FileExistsError:
         if path.is_dir():
             return False
-        raise BootstrapError(
-            f"{path.relative_to(root)} is there, but is not a directory; remove it"
-        ) from None
+        raise BootstrapError(f"{path.relative_to(root)} exists, but is not a directory; remove it") from None
     except OSError as error:
-        raise BootstrapError(f"cannot make {path.relative_to(root)}/: {error.strerror or error}") from None
+        raise BootstrapError(
+            f"could not create {path.relative_to(root)}/: {error.strerror or error}"
+        ) from None
     return True
 
 

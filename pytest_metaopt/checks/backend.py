@@ -1,6 +1,7 @@
 """Backend checks: SkyPilot, its clouds, W&B and the repository (campaign contract, "Backend checks").
 
-None has a bootstrap: nothing is installed or written for the user, who is told the commands to type.
+None has a bootstrap: nothing is installed or written for the user. The remediation gives the commands to
+type.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def _is_local(campaign: Campaign) -> bool:
 
 
 def provider_is_remote(campaign: Campaign) -> bool:
-    """Tell whether the campaign runs elsewhere than on this machine."""
+    """Return whether the campaign runs elsewhere than on this machine."""
     return not _is_local(campaign)
 
 
@@ -48,7 +49,7 @@ def wandb_mode(campaign: Campaign) -> str | None:
 
 
 def talks_to_server(campaign: Campaign) -> bool:
-    """Tell whether the campaign needs a W&B server: on this machine it may do without."""
+    """Return whether the campaign needs a W&B server: on this machine it may do without."""
     return provider_is_remote(campaign) or wandb_mode(campaign) not in NO_SERVER
 
 
@@ -62,14 +63,14 @@ def talks_to_server(campaign: Campaign) -> bool:
     remediation="Install SkyPilot into an environment whose commands are on PATH: pip install skypilot",
 )
 def skypilot_is_installed(campaign: Campaign, skypilot: SkyPilot) -> None:
-    """The command sky is on PATH and answers (not asked for the provider 'local')."""
+    """The command sky is on PATH and answers (not for the provider 'local')."""
     place = campaign.position("compute.provider")
     if skypilot.missing:
-        fail("there is no command 'sky' on PATH", at=place)
+        fail("command 'sky' not found on PATH", at=place)
     if skypilot.version is None:
         fail(
-            f"'sky --version' gives no version: {skypilot.problem}",
-            remediation="Run 'sky --version'; if that does not answer, install SkyPilot anew.",
+            f"'sky --version' printed no version: {skypilot.problem}",
+            remediation="Run 'sky --version'; if that does not answer, reinstall SkyPilot.",
             at=place,
         )
 
@@ -82,7 +83,7 @@ def skypilot_is_installed(campaign: Campaign, skypilot: SkyPilot) -> None:
     f" {', '.join(CLOUDS)}.",
 )
 def provider_is_known(campaign: Campaign) -> None:
-    """compute.provider is 'local' or a cloud of SkyPilot's (asked only where it is neither)."""
+    """compute.provider is 'local' or a cloud of SkyPilot's (collected only where it is neither)."""
     provider = campaign.get("compute.provider")
     place = campaign.position("compute.provider")
     if not isinstance(provider, str) or not provider.strip():
@@ -105,7 +106,7 @@ _CREDENTIALS = {
 
 def _setting_up(cloud: str) -> str:
     known = _CREDENTIALS.get(cloud, f"pip install 'skypilot[{cloud}]', and do what SkyPilot's reason says")
-    return f"Set it up: {known}. Then 'sky check {cloud}' should say 'enabled'."
+    return f"Configure it: {known}. Then 'sky check {cloud}' should say 'enabled'."
 
 
 def _is_for(cloud: str, campaign: Campaign) -> bool:
@@ -116,7 +117,7 @@ def _declare_cloud(cloud: str) -> Callable[..., object]:
     def is_configured(campaign: Campaign, sky_cloud: Cloud) -> None:
         _require_enabled(campaign, sky_cloud)
 
-    is_configured.__doc__ = f"SkyPilot reports {cloud} as enabled (asked where compute.provider is {cloud})."
+    is_configured.__doc__ = f"SkyPilot reports {cloud} as enabled (where compute.provider is {cloud})."
     return check(
         f"{cloud}_configured",
         group="backend",
@@ -136,8 +137,8 @@ def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
     if cloud.starting_server:
         fail(
             f"SkyPilot did not answer in time ({cloud.problem}): it was starting its API server",
-            remediation="The server goes on starting: run 'sky api start', then the preflight again; or allow"
-            " it more time with --metaopt-timeout.",
+            remediation="The server is still starting: run 'sky api start', then the preflight again, or"
+            " allow more time with --metaopt-timeout.",
             at=place,
         )
     if cloud.known:
@@ -148,13 +149,13 @@ def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
         )
     if cloud.problem is not None:
         fail(
-            f"SkyPilot could not be asked about {cloud.name}: {cloud.problem}",
-            remediation=f"Let the command 'sky check {cloud.name}' answer.",
+            f"could not query SkyPilot about {cloud.name}: {cloud.problem}",
+            remediation=f"Make sure that 'sky check {cloud.name}' answers.",
             at=place,
         )
     if cloud.enabled:
-        told = ", ".join(cloud.capabilities)
-        fail(f"SkyPilot has {cloud.name} enabled for {told} only, not for compute", at=place)
+        capabilities = ", ".join(cloud.capabilities)
+        fail(f"SkyPilot has {cloud.name} enabled for {capabilities} only, not for compute", at=place)
     reason = f": {cloud.reason}" if cloud.reason else ", and gives no reason"
     fail(f"SkyPilot reports {cloud.name} as disabled{reason}", at=place)
 
@@ -169,7 +170,7 @@ def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
     remediation="Log in with the key of your W&B account: wandb login (or set WANDB_API_KEY).",
 )
 def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> None:
-    """WANDB_API_KEY is set, or the netrc file has the W&B host (not asked for 'local' in mode 'offline')."""
+    """WANDB_API_KEY is set, or the netrc file has the W&B host (not for 'local' in mode 'offline')."""
     if wandb_mode(campaign) in NO_SERVER:
         fail(
             f"wandb.mode is '{wandb_mode(campaign)}', but a sweep with agents in a cloud needs the server",
@@ -179,17 +180,17 @@ def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> N
     found = wandb_credential
     place = campaign.position("wandb")
     if found.problem is not None:
-        own = found.told_by == "wandb.base_url"
+        own = found.named_by == "wandb.base_url"
         fail(
             found.problem,
-            remediation=f"Set {found.told_by} to the URL of the W&B server, or remove it for the public one.",
+            remediation=f"Set {found.named_by} to the URL of the W&B server; remove it for the public one.",
             at=campaign.position("wandb.base_url") if own else place,
         )
     login = _login(found)
     if found.source is None:
-        fail(f"there is no credential for {_server(found)}: {_looked_at(found)}", remediation=login, at=place)
+        fail(f"no credential for {_server(found)}: {_looked_at(found)}", remediation=login, at=place)
     if found.flaw is not None:
-        fail(f"the credential from {found.source} is of no use: {found.flaw}", remediation=login, at=place)
+        fail(f"the credential from {found.source} is unusable: {found.flaw}", remediation=login, at=place)
 
 
 def _server(found: Credential) -> str:
@@ -205,12 +206,12 @@ def _login(found: Credential) -> str:
 def _looked_at(found: Credential) -> str:
     file = found.netrc
     if not file.exists:
-        told = f"there is no {file.path}"
+        message = f"there is no {file.path}"
     elif file.problem is not None:
-        told = f"{file.path} {file.problem}"
+        message = f"{file.path} {file.problem}"
     else:
-        told = f"{file.path} has no entry for it"
-    return f"WANDB_API_KEY is not set, and {told}"
+        message = f"{file.path} has no entry for it"
+    return f"WANDB_API_KEY is not set, and {message}"
 
 
 @check(
@@ -218,7 +219,7 @@ def _looked_at(found: Credential) -> str:
     group="backend",
     severity="advisory",
     when=talks_to_server,
-    remediation="Let nobody else read the file: chmod 600 ~/.netrc",
+    remediation="Restrict the file to its owner: chmod 600 ~/.netrc",
 )
 def netrc_is_private(campaign: Campaign, wandb_credential: Credential) -> None:
     """The netrc file, if there is one, can be read by its owner only."""
@@ -226,7 +227,7 @@ def netrc_is_private(campaign: Campaign, wandb_credential: Credential) -> None:
     if file.exists and file.readable_by_others:
         fail(
             f"{file.path} has mode {file.mode:04o}: others can read the keys in it",
-            remediation=f"Let nobody else read the file: chmod 600 {file.path}",
+            remediation=f"Restrict the file to its owner: chmod 600 {file.path}",
             at=campaign.position("wandb"),
         )
 
@@ -239,30 +240,30 @@ _REPOSITORY_URL = (
 )
 _REPOSITORY: dict[Trouble, str] = {
     "refused": _REPOSITORY_URL,
-    "git missing": "Install git, and let it be on PATH.",
-    "timeout": "Look at the network, the proxy and the host; or allow it more time with --metaopt-timeout.",
-    "no such host": "Look at the spelling of the host in project.repo, and at DNS.",
-    "unreachable": "Look at the port in project.repo, the network, the proxy and the firewall.",
-    "host key": "Look whether the host's key is the right one, then accept it: ssh HOST, and answer yes.",
-    "certificate": "Let git trust the server's certificate (http.sslCAInfo); do not turn verification off.",
-    "authentication": "Give git a credential that it finds without asking: a credential helper, netrc, or a"
-    " key in ssh-agent.",
-    "no such repository": "Look at the path in project.repo, and whether your account may see it.",
-    "other": "Run 'git ls-remote' on project.repo by hand; what it says is above.",
+    "git missing": "Install git and put it on PATH.",
+    "timeout": "Check the network, the proxy and the host, or allow more time with --metaopt-timeout.",
+    "no such host": "Check the spelling of the host in project.repo, and DNS.",
+    "unreachable": "Check the port in project.repo, the network, the proxy and the firewall.",
+    "host key": "Verify the host key, then accept it: ssh HOST, and answer yes.",
+    "certificate": "Make git trust the server's certificate (http.sslCAInfo); do not turn verification off.",
+    "authentication": "Give git a credential that needs no prompt: a credential helper, netrc, or a key in"
+    " ssh-agent.",
+    "no such repository": "Check the path in project.repo, and that your account may read it.",
+    "other": "Run 'git ls-remote' on project.repo by hand; its message is above.",
 }
 
 
 @check("repo_access", group="backend", remediation=_REPOSITORY_URL)
 def repository_can_be_reached(campaign: Campaign, git_repository: Repository | None) -> None:
-    """project.repo is reached by git ls-remote."""
+    """Git ls-remote reaches project.repo."""
     require_text(campaign, "project.repo")
     found = git_repository
-    assert found is not None, "project.repo was not asked for"
+    assert found is not None, "project.repo is read only where it is given"
     if found.reachable:
         return
     trouble = found.trouble or "other"
     fail(
-        f"project.repo can't be reached ({trouble}): {found.shown}: {found.message}",
+        f"could not reach project.repo ({trouble}): {found.shown}: {found.message}",
         remediation=_REPOSITORY[trouble],
         at=campaign.position("project.repo"),
     )

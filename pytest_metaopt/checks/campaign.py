@@ -15,7 +15,7 @@ from ..documents.kinds import COMPANIONS as KINDS
 from ..documents.schema import near
 from ..documents.sources.text import file_problem
 from ..launch import accelerator
-from .problems import MOST_TOLD, fail_with, finding, tell
+from .problems import MOST_TOLD, fail_with, fail_with_findings, finding
 
 
 def _holds(campaign: Campaign, name: str) -> None:
@@ -52,7 +52,7 @@ def compute_is_accepted(campaign: Campaign) -> None:
 
 @_section("objective")
 def objective_is_accepted(campaign: Campaign) -> None:
-    """objective.metric, direction and improvement_threshold are given, as they have to be."""
+    """Objective has a metric, a direction and an improvement_threshold."""
     _holds(campaign, "objective")
 
 
@@ -78,10 +78,10 @@ def top_level_keys_are_known(campaign: Campaign) -> None:
     """Every top-level key is one that the orchestrator knows."""
     unknown = [key for key in campaign.data if key not in KNOWN_KEYS]
     findings = [
-        finding(f"the top-level key {dotted((key,))} is not known{_near(key)}", campaign.position((key,)))
+        finding(f"unknown top-level key {dotted((key,))}{_near(key)}", campaign.position((key,)))
         for key in unknown[:MOST_TOLD]
     ]
-    tell(findings, len(unknown))
+    fail_with_findings(findings, len(unknown))
 
 
 def _near(key: object) -> str:
@@ -96,7 +96,7 @@ def _near(key: object) -> str:
     f" kinds: {', '.join(KINDS)}.",
 )
 def companions_are_there(campaign: Campaign) -> None:
-    """Every companion under preflight is of a known kind and a file that is there."""
+    """Every companion under preflight is of a known kind and an existing file."""
     block = campaign.data.get(COMPANIONS)
     if COMPANIONS not in campaign.data:
         not_applicable("the campaign names no companions")
@@ -121,7 +121,7 @@ def companions_are_there(campaign: Campaign) -> None:
     "duplicate_keys",
     group="campaign",
     severity="advisory",
-    remediation="Keep one of them: YAML takes the last and drops the others without a word.",
+    remediation="Keep one of them: YAML keeps the last and silently drops the others.",
 )
 def keys_are_given_once(campaign: Campaign) -> None:
     """No key is given twice in one mapping."""
@@ -129,9 +129,9 @@ def keys_are_given_once(campaign: Campaign) -> None:
     places: dict[Position, KeyPath] = {}
     for keys, position in campaign.duplicates.items():
         places.setdefault(position, keys)
-    tell(
+    fail_with_findings(
         [
-            finding(f"{dotted(keys)} is given more than once; this one counts", place)
+            finding(f"{dotted(keys)} is given more than once; this value is used", place)
             for place, keys in sorted(places.items())
         ]
     )
@@ -144,7 +144,7 @@ def keys_are_given_once(campaign: Campaign) -> None:
     remediation="Write compute.accelerator as NAME or NAME:COUNT, such as A100:1 or H100:8.",
 )
 def accelerator_is_readable(campaign: Campaign) -> None:
-    """compute.accelerator is written as SkyPilot reads it."""
+    """compute.accelerator has SkyPilot's syntax."""
     keys = ("compute", "accelerator")
     value = campaign.get(keys)
     if value is None:
@@ -152,8 +152,8 @@ def accelerator_is_readable(campaign: Campaign) -> None:
     fail_with(
         campaign,
         [
-            Problem((*keys, *inner), f"{dotted((*keys, *inner))} {told}")
-            for inner, told in accelerator.problems(value)
+            Problem((*keys, *inner), f"{dotted((*keys, *inner))} {problem}")
+            for inner, problem in accelerator.problems(value)
         ],
     )
 
@@ -168,10 +168,10 @@ def idle_timeout_is_set(campaign: Campaign) -> None:
     """compute.idle_timeout_minutes is given."""
     compute = campaign.get("compute")
     if not isinstance(compute, Mapping):
-        not_applicable("there is no section compute")
+        not_applicable("no section compute")
     if "idle_timeout_minutes" not in compute:
         fail(
-            "compute.idle_timeout_minutes is missing: an agent that hangs is paid for until the budget ends",
+            "compute.idle_timeout_minutes is missing: an agent that hangs costs money until the budget ends",
             at=campaign.position("compute"),
         )
 
@@ -214,5 +214,5 @@ def direction_fits_the_metric(campaign: Campaign) -> None:
     if better is None or better[1] == direction:
         return
     word, wanted = better
-    told = f"objective.direction is {direction}, but what is called {word!r} is usually one to {wanted}"
-    fail_with(campaign, [Problem(("objective", "direction"), told)])
+    message = f"objective.direction is {direction}, but a metric called {word!r} is usually {wanted}d"
+    fail_with(campaign, [Problem(("objective", "direction"), message)])

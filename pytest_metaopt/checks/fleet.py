@@ -12,7 +12,7 @@ from ..probes.node.facts import NodeFacts
 from ..probes.node.fleet import Fleet
 from .launch import spans_nodes
 from .network import effective_env
-from .problems import finding, tell
+from .problems import fail_with_findings, finding
 
 MOST_SKEW = 1.0
 """Seconds that clocks of nodes may be apart (contract of the launch spec)."""
@@ -27,20 +27,20 @@ def _several_with_gpus(launch: Launch) -> bool:
     return _has_several(launch) and spans_nodes(launch)
 
 
-def _told(fleet: Fleet) -> Sequence[NodeFacts]:
-    """Return what the nodes said that could be asked; ends the check where there is nothing to compare."""
-    told = list(fleet.told())
-    if len(told) < 2:
-        not_applicable(f"{len(told)} of {len(fleet.nodes)} nodes could be asked")
-    return told
+def _answering(fleet: Fleet) -> Sequence[NodeFacts]:
+    """Return the facts of the nodes that answered; ends the check where there is nothing to compare."""
+    facts = list(fleet.answering())
+    if len(facts) < 2:
+        not_applicable(f"{len(facts)} of {len(fleet.nodes)} nodes could be queried")
+    return facts
 
 
 def _differences(
-    launch: Launch, name: str, told: Sequence[NodeFacts], value: Callable[[NodeFacts], str | None]
+    launch: Launch, name: str, all_facts: Sequence[NodeFacts], value: Callable[[NodeFacts], str | None]
 ) -> Sequence[Finding]:
     """Return a finding where a value is not the same on all nodes that have one; the minority is first."""
     groups: Mapping[str, list[str]] = defaultdict(list)
-    for facts in told:
+    for facts in all_facts:
         found = value(facts)
         if found is not None:
             groups[found].append(facts.node.name)
@@ -60,13 +60,13 @@ def _differences(
 )
 def drivers_agree(launch: Launch, fleet: Fleet) -> None:
     """The versions of driver, CUDA and NCCL are the same on all nodes."""
-    told = _told(fleet)
-    tell(
+    nodes_facts = _answering(fleet)
+    fail_with_findings(
         [
-            *_differences(launch, "NVIDIA driver", told, lambda facts: facts.driver.version),
-            *_differences(launch, "CUDA of the driver", told, lambda facts: facts.driver.cuda),
+            *_differences(launch, "NVIDIA driver", nodes_facts, lambda facts: facts.driver.version),
+            *_differences(launch, "CUDA of the driver", nodes_facts, lambda facts: facts.driver.cuda),
             *_differences(
-                launch, "NCCL library", told, lambda facts: ", ".join(facts.nccl_libraries) or None
+                launch, "NCCL library", nodes_facts, lambda facts: ", ".join(facts.nccl_libraries) or None
             ),
         ]
     )
@@ -77,13 +77,13 @@ def drivers_agree(launch: Launch, fleet: Fleet) -> None:
     group="fleet",
     document="launch",
     when=_several_with_gpus,
-    remediation="Say it once, in env of the launch spec, and remove what nodes have of their own (the"
+    remediation="Set it once, in env of the launch spec, and remove it from the nodes (the"
     " environment, ~/.nccl.conf, /etc/nccl.conf).",
 )
 def nccl_environments_agree(launch: Launch, fleet: Fleet) -> None:
     """NCCL_* is the same on all nodes, from the spec, the environment and nccl.conf together."""
-    told = _told(fleet)
-    environments = {facts.node.name: effective_env(launch, facts) for facts in told}
+    nodes_facts = _answering(fleet)
+    environments = {facts.node.name: effective_env(launch, facts) for facts in nodes_facts}
     names = {name for env in environments.values() for name in env}
     findings: list[Finding] = []
     for name in sorted(names):
@@ -93,8 +93,8 @@ def nccl_environments_agree(launch: Launch, fleet: Fleet) -> None:
         def value(facts: NodeFacts, name: str = name) -> str:
             return environments[facts.node.name].get(name, "not set")
 
-        findings += _differences(launch, name, told, value)
-    tell(findings)
+        findings += _differences(launch, name, nodes_facts, value)
+    fail_with_findings(findings)
 
 
 @check(
@@ -102,16 +102,16 @@ def nccl_environments_agree(launch: Launch, fleet: Fleet) -> None:
     group="fleet",
     document="launch",
     when=_has_several,
-    remediation="Let chrony or systemd-timesyncd run on every node: timedatectl set-ntp true.",
+    remediation="Run chrony or systemd-timesyncd on every node: timedatectl set-ntp true.",
 )
 def clocks_agree(launch: Launch, fleet: Fleet) -> None:
     """The clocks of the nodes are within a second of each other."""
-    told = _told(fleet)
-    known = {facts.node.name: facts.offset for facts in told if facts.offset is not None}
+    nodes_facts = _answering(fleet)
+    known = {facts.node.name: facts.offset for facts in nodes_facts if facts.offset is not None}
     place = launch.position("nodes")
     if len(known) < 2:
         fail(
-            f"the clocks of {len(told) - len(known)} of {len(told)} nodes could not be read",
+            f"could not read the clocks of {len(nodes_facts) - len(known)} of {len(nodes_facts)} nodes",
             at=place,
             advisory=True,
         )

@@ -15,7 +15,7 @@ from ..probes.node.fleet import Fleet
 from ..probes.node.gpu import SLOWDOWNS, Gpu
 from ..probes.node.nvidia_smi import Driver
 from ..probes.node.xid import Xid
-from .problems import finding, tell
+from .problems import fail_with_findings, finding
 
 HOT = 83
 """Degrees Celsius from which a GPU slows itself down (contract of the launch spec)."""
@@ -39,10 +39,10 @@ def _has_nvswitch(launch: Launch) -> bool:
 
 
 def _driver(fleet: Fleet, node: Node) -> Driver:
-    """Return what the driver tells; ends the check where it tells nothing."""
+    """Return what the driver reports; ends the check where it reports nothing."""
     driver = fleet.facts(node, "nvidia_smi").driver
     if driver.problem is not None and not driver.gpus:
-        more = [told for told in driver.lost if told not in driver.problem]
+        more = [problem for problem in driver.lost if problem not in driver.problem]
         lost = f" ({'; '.join(more)})" if more else ""
         fail(
             f"{node.name}: {driver.problem}{lost}",
@@ -53,17 +53,19 @@ def _driver(fleet: Fleet, node: Node) -> Driver:
 
 
 def _advice(found: Driver) -> str:
-    """Return what an operator does about a driver that tells nothing."""
-    told = (found.problem or "").lower()
-    if "there is no nvidia-smi" in told:
+    """Return what an operator does about a driver that reports nothing."""
+    problem = (found.problem or "").lower()
+    if "there is no nvidia-smi" in problem:
         return "Run where the GPUs are, or install NVIDIA's driver (in a container: docker run --gpus all)."
-    if "version mismatch" in told:
-        return "The driver was updated and not loaded anew: reboot, or unload and load its kernel modules."
-    if "communicate" in told:
-        return "Load the driver (modprobe nvidia), and look at dmesg: its module fits another kernel, maybe."
-    if "hangs" in told:
-        return "Look at dmesg for Xid, then reboot: a driver that hangs does not come back."
-    return "Run nvidia-smi by hand, and look at dmesg for NVRM."
+    if "version mismatch" in problem:
+        return "The driver was updated but not reloaded: reboot, or reload its kernel modules."
+    if "communicate" in problem:
+        return (
+            "Load the driver (modprobe nvidia), and check dmesg: its module may be built for another kernel."
+        )
+    if "hangs" in problem:
+        return "Check dmesg for Xid, then reboot: a driver that hangs does not recover."
+    return "Run nvidia-smi by hand, and check dmesg for NVRM."
 
 
 @check(
@@ -72,21 +74,21 @@ def _advice(found: Driver) -> str:
     document="launch",
     each="node",
     when=_asks_gpus,
-    remediation="Take a machine with the GPUs that the spec asks for, or correct the spec; in a container,"
+    remediation="Use a machine with the GPUs that the spec requests, or correct the spec; in a container,"
     " give it all GPUs (docker run --gpus all).",
 )
 def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """The driver answers, and shows the count, model and memory that the spec asks for."""
+    """The driver answers, and shows the count, model and memory that the spec requests."""
     need, place = launch.facts.gpus.value, launch.facts.gpus.position
-    assert need is not None, "asked only where GPUs are"
+    assert need is not None, "collected only where GPUs are"
     driver = _driver(fleet, node)
     names = enumeration(sorted({gpu.name for gpu in driver.gpus}))
     found = f"{len(driver.gpus)} GPU{'' if len(driver.gpus) == 1 else 's'} ({names})"
     shows = f"the driver shows {found}; expected {need}"
     short = [list(_short_of(driver, one, shows)) for one in need.alternatives or (need,)]
-    # Of several alternatives none is the one that was meant, so that only what is there is told.
+    # Of several alternatives none is the one that was meant, so the finding only says what is there.
     problems = [] if not all(short) else [shows] if need.alternatives else short[0]
-    tell([finding(f"{node.name}: {problem}", place) for problem in (*driver.lost, *problems)])
+    fail_with_findings([finding(f"{node.name}: {problem}", place) for problem in (*driver.lost, *problems)])
     cut = [str(gpu.index) for gpu in driver.gpus if gpu.mig]
     if cut:
         fail(
@@ -99,7 +101,7 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
 
 
 def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
-    """Yield what GPUs lack that one need asks for; *shows* is said where there are too few."""
+    """Yield what GPUs lack of one need; *shows* is the message where there are too few."""
     name, memory = need.name, need.memory
     if len(driver.gpus) < need.count:
         yield shows
@@ -110,12 +112,12 @@ def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
             yield f"GPU {gpu.index} is in MIG mode and has no instance that a process could use"
         elif gpu.mig and memory is not None:
             largest = max(gpu.instances)
-            if (told := memory_problem(memory, largest)) is not None:
-                yield f"GPU {gpu.index} ({gpu.name}) is cut into MIG instances; of the largest: {told}"
+            if (message := memory_problem(memory, largest)) is not None:
+                yield f"GPU {gpu.index} ({gpu.name}) is cut into MIG instances; of the largest: {message}"
         elif memory is not None and gpu.memory_mib is None:
-            yield f"GPU {gpu.index} does not tell its memory; expected {memory}"
-        elif memory is not None and (told := memory_problem(memory, gpu.memory_mib or 0)) is not None:
-            yield f"GPU {gpu.index} ({gpu.name}): {told}"
+            yield f"GPU {gpu.index} does not report its memory; expected {memory}"
+        elif memory is not None and (message := memory_problem(memory, gpu.memory_mib or 0)) is not None:
+            yield f"GPU {gpu.index} ({gpu.name}): {message}"
 
 
 @check(
@@ -128,9 +130,9 @@ def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
     " comes back, have it replaced.",
 )
 def gpus_are_healthy(fleet: Fleet, node: Node) -> None:
-    """No GPU has uncorrected ECC errors, a pending row remap or page retirement, or asks for a reset."""
+    """No GPU has uncorrected ECC errors, a pending row remap or page retirement, or requests a reset."""
     driver = _driver(fleet, node)
-    tell([Finding(f"{node.name}: {told}") for gpu in driver.gpus for told in _ill(gpu)])
+    fail_with_findings([Finding(f"{node.name}: {problem}") for gpu in driver.gpus for problem in _ill(gpu)])
 
 
 def _ill(gpu: Gpu) -> Iterator[str]:
@@ -140,15 +142,15 @@ def _ill(gpu: Gpu) -> Iterator[str]:
     if gpu.uncorrected_volatile:
         yield f"{where} has {gpu.uncorrected_volatile} uncorrected ECC errors since the driver was loaded"
     if gpu.sram_threshold_exceeded:
-        yield f"{where} has so many uncorrected SRAM errors in its life that it is to be replaced"
+        yield f"{where} has exceeded the threshold of uncorrected SRAM errors: it must be replaced"
     if gpu.remapped is not None and gpu.remapped.pending:
         yield f"{where} has a row remap pending: it needs a reset"
     if gpu.remapped is not None and gpu.remapped.failure:
-        yield f"{where} has no spare row left for a remap: it is to be replaced"
+        yield f"{where} has no spare row left for a remap: it must be replaced"
     if gpu.retired_pending:
         yield f"{where} has a page retirement pending: it needs a reset"
     if gpu.recovery is not None and gpu.fault is None:
-        yield f"{where} asks for a recovery: {gpu.recovery}"
+        yield f"{where} requests a recovery: {gpu.recovery}"
     if gpu.unreadable and gpu.fault is None:
         yield f"{where} answers with errors in place of {some(list(gpu.unreadable), _MOST_NAMED)}"
 
@@ -167,16 +169,18 @@ def kernel_log_has_no_xid(fleet: Fleet, node: Node) -> None:
     log = fleet.facts(node, "kernel_log").kernel_log
     dead = [xid for xid in log.xids if xid.dead]
     if dead:
-        tell([Finding(f"{node.name}: {_told(xid)}") for xid in _latest(dead)])
+        fail_with_findings([Finding(f"{node.name}: {_describe(xid)}") for xid in _latest(dead)])
     if log.problem is not None and not log.xids:
         fail(
-            f"{node.name}: a dead GPU can't be ruled out: {log.problem}",
+            f"{node.name}: cannot rule out a dead GPU: {log.problem}",
             remediation="Let the user read the kernel's log: sudo sysctl kernel.dmesg_restrict=0, or the"
             " group adm or systemd-journal for the user.",
             advisory=True,
         )
     if log.xids:
-        tell([Finding(f"{node.name}: {_told(xid)}") for xid in _latest(log.xids)], advisory=True)
+        fail_with_findings(
+            [Finding(f"{node.name}: {_describe(xid)}") for xid in _latest(log.xids)], advisory=True
+        )
 
 
 def _latest(xids: list[Xid] | tuple[Xid, ...]) -> list[Xid]:
@@ -184,7 +188,7 @@ def _latest(xids: list[Xid] | tuple[Xid, ...]) -> list[Xid]:
     return list({(xid.number, xid.pci): xid for xid in xids}.values())
 
 
-def _told(xid: Xid) -> str:
+def _describe(xid: Xid) -> str:
     place = f" of GPU {xid.pci}" if xid.pci else ""
     return f"Xid {xid.number}{f' ({xid.meaning})' if xid.meaning else ''}{place} in the kernel's log"
 
@@ -195,7 +199,7 @@ def _told(xid: Xid) -> str:
     document="launch",
     each="node",
     when=_asks_gpus,
-    remediation="Look at cooling and power of the node: nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER; one"
+    remediation="Check cooling and power of the node: nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER; one"
     " slow GPU makes all ranks wait.",
 )
 def gpus_are_not_throttled(fleet: Fleet, node: Node) -> None:
@@ -207,9 +211,9 @@ def gpus_are_not_throttled(fleet: Fleet, node: Node) -> None:
         for gpu in driver.gpus
         if gpu.temperature_c is not None and gpu.temperature_c >= HOT and not slow[gpu.index]
     ]
-    blocking = [told for problems in slow.values() for told in problems]
-    findings = [Finding(f"{node.name}: {told}") for told in (*blocking, *hot)]
-    tell(findings, advisory=not blocking)
+    blocking = [reason for problems in slow.values() for reason in problems]
+    findings = [Finding(f"{node.name}: {reason}") for reason in (*blocking, *hot)]
+    fail_with_findings(findings, advisory=not blocking)
 
 
 def _slowed(gpu: Gpu) -> Iterator[str]:
@@ -231,7 +235,7 @@ def _slowed(gpu: Gpu) -> Iterator[str]:
     each="node",
     severity="advisory",
     when=_asks_gpus,
-    remediation="Look whose they are (ps -o pid,user,etime,cmd -p PID), and end those that nobody needs.",
+    remediation="Find their owners (ps -o pid,user,etime,cmd -p PID), and end those that nobody needs.",
 )
 def gpus_are_free(fleet: Fleet, node: Node) -> None:
     """No process holds memory of a GPU."""
@@ -240,16 +244,16 @@ def gpus_are_free(fleet: Fleet, node: Node) -> None:
     for gpu in driver.gpus:
         holding = [process for process in gpu.processes if process.used_mib is None or process.used_mib > 0]
         if holding:
-            told = [
+            holders = [
                 f"pid {process.pid}{f' ({_program(process.name)})' if process.name else ''}"
                 f"{f', {process.used_mib} MiB' if process.used_mib else ''}"
                 for process in holding
             ]
-            findings.append(Finding(f"{node.name}: GPU {gpu.index} is held by {some(told, _MOST_NAMED)}"))
+            findings.append(Finding(f"{node.name}: GPU {gpu.index} is held by {some(holders, _MOST_NAMED)}"))
         elif gpu.memory_used_mib is not None and gpu.memory_used_mib >= MOST_IDLE_MIB:
-            told_memory = f"{gpu.memory_used_mib} MiB of GPU {gpu.index} are in use"
-            findings.append(Finding(f"{node.name}: {told_memory} by processes that can't be seen from here"))
-    tell(findings)
+            in_use = f"{gpu.memory_used_mib} MiB of GPU {gpu.index} are in use"
+            findings.append(Finding(f"{node.name}: {in_use} by processes that are not visible here"))
+    fail_with_findings(findings)
 
 
 def _program(name: str) -> str:
@@ -279,10 +283,10 @@ def fabric_manager_runs(fleet: Fleet, node: Node) -> None:
         if gpu.fabric is not None
     ]
     if manager.state != "active" and not (manager.state == "absent" and ready):
-        # In a container the host's daemon is not seen, but the GPUs tell whether it did its work.
+        # In a container the host's daemon is not seen, but the GPUs show whether it did its work.
         why = f": {manager.problem}" if manager.problem else ""
         state = "not installed" if manager.state == "absent" else manager.state
         findings.insert(0, f"nvidia-fabricmanager is {state}{why}")
     elif manager.version is not None and driver.version is not None and manager.version != driver.version:
         findings.insert(0, f"nvidia-fabricmanager is {manager.version}, the driver {driver.version}")
-    tell([Finding(f"{node.name}: {told}") for told in findings])
+    fail_with_findings([Finding(f"{node.name}: {problem}") for problem in findings])

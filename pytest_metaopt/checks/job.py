@@ -35,10 +35,10 @@ def _others(job: Job, group: Sequence[Job]) -> str:
     group="job",
     document="manifest",
     each="job",
-    remediation="Correct the job; metaopt-preflight schema manifest prints what may stand in it.",
+    remediation="Correct the job; metaopt-preflight schema manifest prints what it may contain.",
 )
 def job_is_accepted(manifest: Manifest, job: Job) -> None:
-    """The job has a name and a model, and every value is as it has to be."""
+    """The job has a name and a model, and every value is valid."""
     if job.problems:
         fail_with(manifest, job.problems)
 
@@ -55,14 +55,14 @@ def job_is_there_once(manifest: Manifest, job: Job) -> None:
     if job.job_id is not None:
         same = manifest.by_id[job.job_id]
         if len(same) > 1:
-            told = f"{job.shown} has the job_id {job.job_id} of {_others(job, same)}"
-            fail(told, at=manifest.position(job.keys))
+            message = f"{job.shown} has the job_id {job.job_id} of {_others(job, same)}"
+            fail(message, at=manifest.position(job.keys))
     named = manifest.by_name.get(job.name, ())
     if len(named) > 1:
         fail(
             f"{job.shown} has the name of {_others(job, named)}",
             at=manifest.position((*job.keys, "name")),
-            remediation="Give each job a name of its own, so that people can tell them apart.",
+            remediation="Give each job a name of its own, so that reports can tell them apart.",
             advisory=True,
         )
     if job.job_id is None:
@@ -80,12 +80,12 @@ def model_is_known(manifest: Manifest, job: Job, known_models: Models) -> None:
     """The training code knows the model."""
     _require_right(job, "model")
     if known_models.problem is not None:
-        not_applicable("the registry of models could not be read, see manifest[models]")
+        not_applicable("could not read the registry of models, see manifest[models]")
     if job.model not in known_models.names:
         model = dotted((job.model,))
         fail(
-            f"{job.shown}: the model {model} is not in {known_models.source}, which is behind the manifest"
-            f"{known_models.meant(job.model)}",
+            f"{job.shown}: the model {model} is not in {known_models.source},"
+            f" which is older than the manifest{known_models.meant(job.model)}",
             at=manifest.position((*job.keys, "model")),
             remediation=known_models.remediation,
         )
@@ -97,19 +97,19 @@ def model_is_known(manifest: Manifest, job: Job, known_models: Models) -> None:
     document="manifest",
     each="job",
     setting="metaopt_trainer",
-    remediation="Correct the key or value; the trainer's --help names those that it takes.",
+    remediation="Correct the key or value; the trainer's --help lists those that it accepts.",
 )
 def hyper_is_known(manifest: Manifest, job: Job, trainer: Trainer) -> None:
-    """The trainer's argument parser takes every key and value of hyper."""
+    """The trainer's argument parser accepts every key and value of hyper."""
     if trainer.problem is not None:
-        not_applicable("the trainer could not be asked, see manifest[trainer]")
+        not_applicable("could not query the trainer, see manifest[trainer]")
     _require_right(job, "hyper")
     fail_with(
         manifest,
         [
-            Problem((*job.keys, "hyper", key), f"{job.shown}: {dotted(('hyper', key))} {told}")
+            Problem((*job.keys, "hyper", key), f"{job.shown}: {dotted(('hyper', key))} {message}")
             for key, value in job.hyper.items()
-            if (told := trainer.refusal(key, value)) is not None
+            if (message := trainer.refusal(key, value)) is not None
         ],
     )
 
@@ -128,11 +128,11 @@ def job_has_a_host(manifest: Manifest, job: Job) -> None:
     if any(job.may_run_on(host) for host in hosts.values()):
         return
     if manifest.unclear_hosts:
-        not_applicable("the policy of a host can't be made out, see manifest[hosts]")
+        not_applicable("the policy of a host is unclear, see manifest[hosts]")
     if hosts:
-        told = "; ".join(_why_not(job, host) for host in islice(hosts.values(), _MOST_NAMED))
+        reasons = "; ".join(_why_not(job, host) for host in islice(hosts.values(), _MOST_NAMED))
         more = f"; and {len(hosts) - _MOST_NAMED} more" if len(hosts) > _MOST_NAMED else ""
-        fail(f"{job.shown}: no host may run it: {told}{more}", at=manifest.position(job.keys))
+        fail(f"{job.shown}: no host may run it: {reasons}{more}", at=manifest.position(job.keys))
     if job.allowed_hosts and not set(job.allowed_hosts) - set(job.denied_hosts):
         fail(
             f"{job.shown}: no host may run it: denied_hosts names all of allowed_hosts",
@@ -167,6 +167,6 @@ def job_fits_this_host(manifest: Manifest, job: Job, capability: Capability) -> 
     )
     if short:
         fail(
-            f"{job.shown}: this host, {capability.hostname}, is short of {enumeration(short)}",
+            f"{job.shown}: this host, {capability.hostname}, lacks {enumeration(short)}",
             at=manifest.position(job.keys),
         )

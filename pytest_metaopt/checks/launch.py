@@ -1,4 +1,4 @@
-"""Checks of a launch as a whole (contract of the launch spec): asked once, of the spec alone."""
+"""Checks of a launch as a whole (contract of the launch spec): evaluated once, on the spec alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .. import Finding, check, fail
 from ..core.document import Position
-from ..core.quantity import told_duration
+from ..core.quantity import format_duration
 from ..documents.launch import Launch
 from ..launch.facts import LaunchFacts
 from ..launch.launcher import Launcher, is_whole, known_later
@@ -21,18 +21,18 @@ _ASYNC = ("TORCH_NCCL_ASYNC_ERROR_HANDLING", "NCCL_ASYNC_ERROR_HANDLING")
 _TEARS_DOWN = frozenset({"1", "3"})
 """TearDown and SkipCleanUp: the values that end a process whose collective failed (torch 2.5.1,
 ProcessGroupNCCL.hpp); 0 and 2 leave it running."""
-_LATER = "is not a number that is known before the launch; say it as launcher.args."
+_LATER = "is only known at launch; set launcher.args."
 _TOLERANCE = 2.0
 """The factor by which a checkpoint interval may miss the best one: the cost is flat around it."""
 
 
 def is_valid(launch: Launch) -> bool:
-    """Tell whether the spec can be asked about."""
+    """Return whether the spec is valid enough for the other checks."""
     return launch.valid
 
 
 def spans_nodes(launch: Launch) -> bool:
-    """Tell whether GPUs of several nodes work together."""
+    """Return whether GPUs of several nodes work together."""
     return launch.facts.spans_nodes
 
 
@@ -65,11 +65,11 @@ def _gives_cadence(launch: Launch) -> bool:
     "schema",
     group="launch",
     document="launch",
-    remediation="Correct the launch spec; metaopt-preflight schema launch prints what may stand in it. Its"
-    " nodes are asked once it is right.",
+    remediation="Correct the launch spec; metaopt-preflight schema launch prints what it may contain. Its"
+    " nodes are queried once it is right.",
 )
 def launch_is_accepted(launch: Launch) -> None:
-    """Every key is known, every value as it has to be; every node has a host spec and a name of its own."""
+    """Every key is known, every value valid; every node has a host spec and a name of its own."""
     fail_with(launch, launch.problems)
 
 
@@ -79,14 +79,14 @@ def launch_is_accepted(launch: Launch) -> None:
     document="launch",
     severity="advisory",
     when=is_valid,
-    remediation="Name the nodes once they are there: nodes: [ssh://user@host, ...].",
+    remediation="Name the nodes once they exist: nodes: [ssh://user@host, ...].",
 )
 def nodes_are_named(launch: Launch) -> None:
-    """Nodes are named where the launch has several; else only this machine is asked."""
+    """Nodes are named where the launch has several; else only this machine is checked."""
     facts = launch.facts
     if not facts.names_nodes:
         fail(
-            f"the launch has {facts.node_count} nodes and names none: only this machine was asked",
+            f"the launch has {facts.node_count} nodes and names none: only this machine was checked",
             at=facts.size.position,
         )
 
@@ -96,8 +96,8 @@ def nodes_are_named(launch: Launch) -> None:
     group="launch",
     document="launch",
     when=_spans_nodes_with_torch,
-    remediation="Set env.TORCH_NCCL_ASYNC_ERROR_HANDLING: 1, and a timeout for the process group; say it as"
-    " launcher.collective_timeout.",
+    remediation="Set env.TORCH_NCCL_ASYNC_ERROR_HANDLING: 1, and a timeout for the process group; record it"
+    " as launcher.collective_timeout.",
 )
 def dead_rank_is_noticed(launch: Launch) -> None:
     """A dead rank is noticed: async error handling is on, and the collective timeout was set on purpose."""
@@ -105,7 +105,7 @@ def dead_rank_is_noticed(launch: Launch) -> None:
     tell_in_order(list(_unnoticed(facts)))
     if "NCCL_DEBUG" not in facts.env:
         fail(
-            "NCCL_DEBUG is not set, so a first launch that hangs tells nothing",
+            "NCCL_DEBUG is not set, so a first launch that hangs leaves no trace",
             remediation="Set env.NCCL_DEBUG: INFO for a first launch, WARN later.",
             at=facts.env.variable("NCCL_DEBUG").position,
             advisory=True,
@@ -116,17 +116,17 @@ def _unnoticed(facts: LaunchFacts) -> Iterator[Finding]:
     env = facts.env
     name = next((name for name in _ASYNC if name in env), None)
     if name is None:
-        told = f"{_ASYNC[0]} is not set, so a rank that waits for a dead one may never be told"
-        yield finding(told, env.variable(_ASYNC[0]).position)
+        message = f"{_ASYNC[0]} is not set, so a rank that waits for a dead one may never notice"
+        yield finding(message, env.variable(_ASYNC[0]).position)
     elif env[name] not in _TEARS_DOWN:
-        told = f"{name} is {env[name]}, which leaves a rank running whose collective failed; expected 1"
-        yield finding(told, env.variable(name).position)
+        message = f"{name} is {env[name]}, which leaves a rank running whose collective failed; expected 1"
+        yield finding(message, env.variable(name).position)
     for node in facts.nodes:
         for own in _ASYNC:
             if node.env.get(own, "1") not in _TEARS_DOWN:
-                told = f"{own} is {node.env[own]} on {node.name}, which leaves a rank running there"
+                message = f"{own} is {node.env[own]} on {node.name}, which leaves a rank running there"
                 place = node.env.variable(own).position
-                yield finding(f"{told} whose collective failed; expected 1", place)
+                yield finding(f"{message} whose collective failed; expected 1", place)
     if not facts.collective_timeout.given:
         yield finding(
             "launcher.collective_timeout is not given: the default, 30 min (10 min since PyTorch 2.2), hides"
@@ -144,7 +144,7 @@ def _unnoticed(facts: LaunchFacts) -> Iterator[Finding]:
     " storage.resume: true once the training script loads the latest checkpoint.",
 )
 def restart_resumes(launch: Launch) -> None:
-    """A restart by torchrun goes on where the training was: restarts, c10d, checkpoints, load-latest."""
+    """A restart by torchrun continues the training: restarts, c10d, checkpoints, load-latest."""
     tell_in_order(list(_not_resumed(launch.facts)))
 
 
@@ -165,17 +165,17 @@ def _not_resumed(facts: LaunchFacts) -> Iterator[Finding]:
     if known.option("standalone") is not None:
         yield finding("--standalone is for one node", facts.launcher.position)
     elif backend is not None and known_later(backend):
-        yield finding(f"{name} is not known before the launch; say it as launcher.args.rdzv_backend", at)
+        yield finding(f"{name} is only known at launch; set launcher.args.rdzv_backend", at)
     elif backend != "c10d":
-        told = "is not given: it is static" if backend is None else f"is {backend}"
-        yield finding(f"{name} {told}, with which ranks can't join again; expected c10d", at)
+        message = "is not given: it is static" if backend is None else f"is {backend}"
+        yield finding(f"{name} {message}, with which ranks cannot rejoin; expected c10d", at)
     if not facts.checkpoint_dir.given:
-        told = "storage.checkpoint_dir is not given: a restart begins at step 0"
-        yield finding(told, facts.checkpoint_dir.position)
+        message = "storage.checkpoint_dir is not given: a restart begins at step 0"
+        yield finding(message, facts.checkpoint_dir.position)
     if facts.resume.value is not True:
-        told = "is false" if facts.resume.given else "is not given"
-        told = f"storage.resume {told}: a restart that loads nothing begins at step 0"
-        yield finding(told, facts.resume.position)
+        message = "is false" if facts.resume.given else "is not given"
+        message = f"storage.resume {message}: a restart that loads nothing begins at step 0"
+        yield finding(message, facts.resume.position)
 
 
 def _torchrun_option(
@@ -200,7 +200,7 @@ def _torchrun_option(
     " learning rate and shards to max-np (elasticity.pinned_to_max_np: true).",
 )
 def elastic_horovod_goes_on(launch: Launch) -> None:
-    """Elastic Horovod goes on with lost workers: min-np is low enough, the timeout known, sizes pinned."""
+    """Elastic Horovod continues with lost workers: min-np is low enough, the timeout known, sizes pinned."""
     tell_in_order(list(_paused(launch.facts)))
 
 
@@ -212,19 +212,19 @@ def _paused(facts: LaunchFacts) -> Iterator[Finding]:
     most = known.integer("max_np") or known.integer("np")
     lost = facts.expected_lost_workers.value
     if least is None:
-        told = "is not given, so the loss of any worker pauses the launch"
-        yield finding(f"--min-np {_not_known(known, 'min_np') or told}", place)
+        message = "is not given, so the loss of any worker pauses the launch"
+        yield finding(f"--min-np {_not_known(known, 'min_np') or message}", place)
     if most is None and (later := _not_known(known, "max_np") or _not_known(known, "np")):
         yield finding(f"--max-np {later}", place)
     elif most is None:
         yield finding("--max-np is not given, so the full size is not known", place)
     if lost is None:
-        told = "elasticity.expected_lost_workers is not given, so --min-np can't be judged"
-        yield finding(told, facts.expected_lost_workers.position)
+        message = "elasticity.expected_lost_workers is not given, so --min-np cannot be judged"
+        yield finding(message, facts.expected_lost_workers.position)
     if least is not None and most is not None and lost is not None and least > most - lost:
         left = max(most - lost, 0)
-        told = f"--min-np is {least}: with {lost} of {most} workers lost, {left} are too few to go on"
-        yield finding(told, place)
+        message = f"--min-np is {least}: with {lost} of {most} workers lost, {left} are too few to continue"
+        yield finding(message, place)
     timeout = known.option("elastic_timeout")
     if timeout is not None and not (known_later(timeout) or (is_whole(timeout) and int(timeout))):
         yield finding(f"--elastic-timeout is {timeout}; expected whole seconds, above 0", place)
@@ -254,23 +254,24 @@ def _not_known(known: Launcher, name: str) -> str | None:
     document="launch",
     severity="advisory",
     when=_gives_cadence,
-    remediation="Write a checkpoint about as often as is said above, and say so as storage.checkpoint_every.",
+    remediation="Write a checkpoint about as often as above, and set storage.checkpoint_every to that.",
 )
 def checkpoints_are_written_often_enough(launch: Launch) -> None:
-    """Checkpoints are written about as often as is best: W = sqrt(2 mu C) (Young, Daly)."""
+    """Checkpoints are written about as often as is optimal: W = sqrt(2 mu C) (Young, Daly)."""
     best = _best_interval(launch.facts)
-    assert best is not None, "asked only where both times are given"
+    assert best is not None, "collected only where both times are given"
     given = launch.facts.checkpoint_every
     if given.value is None:
         fail(
-            f"a checkpoint every {told_duration(best)} is best, and storage.checkpoint_every is not given",
+            f"a checkpoint every {format_duration(best)} is optimal,"
+            " and storage.checkpoint_every is not given",
             at=given.position,
         )
     if not best / _TOLERANCE <= given.value <= best * _TOLERANCE:
         costs = "more is lost at a preemption" if given.value > best else "more time is spent on writing"
         fail(
-            f"a checkpoint every {told_duration(best)} is best; at one every"
-            f" {told_duration(given.value)} {costs}",
+            f"a checkpoint every {format_duration(best)} is optimal; at one every"
+            f" {format_duration(given.value)} {costs}",
             at=given.position,
         )
 

@@ -14,10 +14,10 @@ from .problems import fail_with
     "schema",
     group="manifest",
     document="manifest",
-    remediation="Correct the manifest; metaopt-preflight schema manifest prints what may stand in it.",
+    remediation="Correct the manifest; metaopt-preflight schema manifest prints what it may contain.",
 )
 def manifest_is_accepted(manifest: Manifest) -> None:
-    """schema_version, name, defaults and jobs are as they have to be; there is at least one job."""
+    """schema_version, name, defaults and jobs are valid; there is at least one job."""
     fail_with(manifest, list(schema_problems(manifest)))
 
 
@@ -63,6 +63,6 @@ def registry_can_be_read(known_models: Models) -> None:
     remediation="Correct metaopt_trainer, or run where the training code is installed.",
 )
 def trainer_can_be_asked(trainer: Trainer) -> None:
-    """The trainer's argument parser can be asked."""
+    """The trainer's argument parser can be read."""
     if trainer.problem is not None:
         fail(f"metaopt_trainer = {trainer.source}: {trainer.problem}")

@@ -15,7 +15,7 @@ from ..probes.node.network import Network
 from ..probes.node.path_mtu import STANDARD_MTU, PathToNeighbour
 from .launch import spans_nodes
 from .node import uses_rdma
-from .problems import finding, tell
+from .problems import fail_with_findings, finding
 
 IFNAME = "NCCL_SOCKET_IFNAME"
 HCA = "NCCL_IB_HCA"
@@ -60,21 +60,21 @@ def nccl_takes_the_right_interface(launch: Launch, fleet: Fleet, node: Node) -> 
     facts = fleet.facts(node, "interfaces")
     network = facts.network
     if network.problem is not None:
-        fail(f"{node.name}: its interfaces are not known: {network.problem}")
+        fail(f"{node.name}: could not read its interfaces: {network.problem}")
     env = effective_env(launch, facts)
     problems = [*_socket_problems(env, network), *_rdma_problems(launch, env, network)]
     place = launch.facts.env.variable(IFNAME).position
-    tell([finding(f"{node.name}: {problem}", place) for problem in problems])
+    fail_with_findings([finding(f"{node.name}: {problem}", place) for problem in problems])
 
 
 def _socket_problems(env: Mapping[str, str], network: Network) -> Iterator[str]:
     wanted = env.get(IFNAME, "").strip()
     if not wanted:
-        yield f"{IFNAME} is not set, so NCCL chooses an interface by itself"
+        yield f"{IFNAME} is not set, so NCCL chooses an interface itself"
         return
     chosen = [network.interfaces[name] for name in selected(network.interfaces, wanted)]
     for found in chosen:
-        # NCCL takes what is set up and has an address; whether it asks for a carrier depends on its version.
+        # NCCL takes what is set up and has an address; whether it requires a carrier depends on its version.
         taken = found.up or (found.administratively_up and bool(found.addresses))
         if taken and (found.loopback or found.kind == "bridge"):
             what = "the loopback" if found.loopback else "a bridge"
@@ -114,7 +114,7 @@ def _rdma_problems(launch: Launch, env: Mapping[str, str], network: Network) -> 
     chosen = [named[name] for name in _selected_ports(named, wanted)]
     if not chosen:
         adapters = sorted({port.adapter for port in network.ports})
-        yield f"{HCA}={wanted} names no adapter that is there; there is {some(adapters, _MOST_NAMED)}"
+        yield f"{HCA}={wanted} names no existing adapter; found {some(adapters, _MOST_NAMED)}"
     elif not any(port.active for port in chosen):
         states = ", ".join(f"{port.adapter}:{port.number} {port.state}" for port in chosen)
         yield f"{HCA}={wanted} names no adapter with an active port ({states})"
@@ -131,7 +131,7 @@ def _selected_ports(named: Mapping[str, object], wanted: str) -> list[str]:
 
 
 def _has_packets_or_wishes(launch: Launch) -> bool:
-    """Tell whether a node can send to another, or the spec says what its interface has to be."""
+    """Return whether a node can send to another, or the spec says what its interface has to be."""
     facts = launch.facts
     if len(facts.nodes) > 1 and any(node.address is not None for node in facts.nodes):
         return True
@@ -144,11 +144,11 @@ def _has_packets_or_wishes(launch: Launch) -> bool:
     document="launch",
     each="node",
     when=_has_packets_or_wishes,
-    remediation="Set one MTU on every interface, bridge and switch port on the way: ip link show DEV, then"
-    " ip link set DEV mtu 1500 (or 9000 everywhere).",
+    remediation="Set one MTU on every interface, bridge and switch port along the path: ip link show DEV,"
+    " then ip link set DEV mtu 1500 (or 9000 everywhere).",
 )
 def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """MTUs agree, and a packet of the full MTU that may not be cut reaches the next node of the ring."""
+    """MTUs agree, and an unfragmented packet of the full MTU reaches the next node of the ring."""
     ring = _Ring(fleet)
     answer = fleet.answer(node)
     if answer.trouble is not None and "path" not in answer.facts.outputs:
@@ -164,35 +164,35 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
             return
         if wanted is not None:
             fail(
-                f"{node.name}: which interface is to have an MTU of {wanted} is not known",
+                f"{node.name}: unknown which interface needs an MTU of {wanted}",
                 remediation="Name it as network.interface, or give nodes[].address.",
                 at=launch.facts.mtu.position,
                 advisory=True,
             )
-        not_applicable("no other node has an address that it could send to")
+        not_applicable("no other node has an address to send to")
     path = fleet.facts(node, "path").path
-    told = ring.odd_mtu(node, wanted)
-    if told is not None:
-        fail(f"{node.name}: {told}", at=launch.facts.mtu.position)
-    told = ring.lost_by(node)
-    if told is not None and ring.odd_mtu(fleet.after(node), wanted) is None:
-        fail(told, at=node.position)
+    message = ring.odd_mtu(node, wanted)
+    if message is not None:
+        fail(f"{node.name}: {message}", at=launch.facts.mtu.position)
+    message = ring.lost_by(node)
+    if message is not None and ring.odd_mtu(fleet.after(node), wanted) is None:
+        fail(message, at=node.position)
     following = fleet.after(node)
     if path.problem is not None:
         fail(
-            f"{node.name}: whether a full packet reaches {following.name} can't be said: {path.problem}",
-            remediation="Give nodes[].address what the others reach a node by; the node needs iproute2,"
+            f"{node.name}: could not send a full packet to {following.name}: {path.problem}",
+            remediation="Set nodes[].address to where the others reach a node; the node needs iproute2,"
             " iputils-ping, and the right to send a ping.",
             advisory=True,
         )
     if path.whole is False and not path.standard and not path.small:
         if fleet.answer(following).trouble is not None:
-            not_applicable(f"its neighbour {following.name} could not be asked")
+            not_applicable(f"its neighbour {following.name} could not be queried")
         fail(
             f"{node.name}: {following.name} ({path.address}) answers no ping over {path.device}, small or"
-            " large; that large packets are lost can't be ruled out",
-            remediation="Let ICMP through between the nodes, or look at the address: nodes[].address is what"
-            " the others reach a node by.",
+            " large; large packets may be lost",
+            remediation="Allow ICMP between the nodes, or check the address: nodes[].address is where the"
+            " others reach a node.",
             advisory=True,
         )
 
@@ -201,17 +201,17 @@ def _require_interface(launch: Launch, fleet: Fleet, node: Node, name: str, mtu:
     """End the check where the interface that the spec names is not there, or has another MTU."""
     network = fleet.facts(node, "interfaces").network
     if network.problem is not None:
-        fail(f"{node.name}: its interfaces are not known: {network.problem}")
+        fail(f"{node.name}: could not read its interfaces: {network.problem}")
     found = network.interfaces.get(name.split("@", 1)[0])
     if found is None:
         there = [other for other, one in network.interfaces.items() if not one.loopback]
         fail(
-            f"{node.name}: there is no interface {name}; there is {some(there, _MOST_NAMED) or 'none'}",
+            f"{node.name}: no interface {name}; found {some(there, _MOST_NAMED) or 'none'}",
             remediation="Correct network.interface: ip -br link shows what is there.",
             at=launch.facts.interface.position,
         )
-    if mtu is not None and (told := _wrong_mtu(name, found.mtu, mtu)) is not None:
-        fail(f"{node.name}: {told}", at=launch.facts.mtu.position)
+    if mtu is not None and (message := _wrong_mtu(name, found.mtu, mtu)) is not None:
+        fail(f"{node.name}: {message}", at=launch.facts.mtu.position)
 
 
 def _wrong_mtu(device: str, mtu: int, wanted: int) -> str | None:
@@ -219,7 +219,7 @@ def _wrong_mtu(device: str, mtu: int, wanted: int) -> str | None:
 
 
 class _Ring:
-    """What the packets that each node sent to the next one tell of both."""
+    """What the packets that each node sent to the next one say about both."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
@@ -229,7 +229,7 @@ class _Ring:
         return facts.path if "path" in facts.outputs else None
 
     def loses(self, node: Node) -> bool:
-        """Tell whether full packets from *node* to the next are lost where smaller ones arrive."""
+        """Return whether full packets from *node* to the next are lost where smaller ones arrive."""
         path = self.path(node)
         return path is not None and path.whole is False and bool(path.standard or path.small)
 
@@ -237,7 +237,7 @@ class _Ring:
         """Say what is lost, where *node* is to blame for it; None where it is not.
 
         A node with two bad links is; of a node with one bad link the one at the other end is, where it has
-        two, or could not be asked.
+        two, or could not be queried.
         """
         path = self.path(node)
         if path is None or not self.loses(node):
@@ -250,7 +250,7 @@ class _Ring:
         return _lost(node, following, path)
 
     def evidence_against(self, node: Node) -> str | None:
-        """Say what the node before found out about one that could not be asked."""
+        """Return what the node before it found out about a node that did not answer."""
         if node.address is None:
             return None
         before = self.fleet.before(node)
@@ -284,5 +284,5 @@ def _lost(node: Node, following: Node, path: PathToNeighbour) -> str:
     arrives = STANDARD_MTU if path.standard else "84"
     return (
         f"packets of {path.mtu} bytes from {node.name} ({path.device}) to {following.name} ({path.address})"
-        f" are lost, of {arrives} they arrive: an MTU mismatch on the hop between, not NCCL"
+        f" are lost, of {arrives} they arrive: an MTU mismatch on the path between them, not NCCL"
     )

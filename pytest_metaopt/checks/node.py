@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import check, fail
-from ..core.quantity import told_size
+from ..core.quantity import format_size
 from ..documents.launch import Launch
 from ..launch.nodes import Node
 from ..probes.node.fleet import Fleet
@@ -18,7 +18,7 @@ LEAST_MEMLOCK = 32 * GIB
 """Bytes that may be locked where it is not unlimited, for RDMA (contract of the launch spec)."""
 
 
-def _told(amount: int) -> str:
+def _size(amount: int) -> str:
     """Return bytes as limits are written: ``64 KiB``, ``23.54 GiB``; rounded down."""
     power = max(0, min((amount.bit_length() - 1) // 10, len(_UNITS) - 1))
     return f"{math.floor(100 * amount / 1024**power) / 100:.8g} {_UNITS[power]}"
@@ -37,7 +37,7 @@ def _uses_nccl(launch: Launch) -> bool:
 
 
 def uses_rdma(launch: Launch) -> bool:
-    """Tell whether NCCL is to use RDMA."""
+    """Return whether NCCL is to use RDMA."""
     return launch.facts.rdma.value is True
 
 
@@ -47,10 +47,10 @@ def uses_rdma(launch: Launch) -> bool:
     document="launch",
     each="node",
     when=_has_remote_node,
-    remediation="Let the node be reached without a question: a key, a known host key, an sshd that answers.",
+    remediation="Make the node reachable without a prompt: a key, a known host key, an sshd that answers.",
 )
 def node_is_reachable(fleet: Fleet, node: Node) -> None:
-    """The node is reached, and says everything that it is asked within --metaopt-timeout."""
+    """The node is reachable and answers everything within --metaopt-timeout."""
     answer = fleet.answer(node)
     if answer.trouble is not None:
         fail(
@@ -66,18 +66,19 @@ def node_is_reachable(fleet: Fleet, node: Node) -> None:
     document="launch",
     each="node",
     when=_asks_memory,
-    remediation="Raise the limit of the container or of the slice, or ask for less memory.",
+    remediation="Raise the limit of the container or of the slice, or request less memory.",
 )
 def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """A process gets the memory that is asked for: by memory.max of its cgroups, not the host's total."""
+    """A process gets the memory that is requested: by memory.max of its cgroups, not the host's total."""
     limits = fleet.facts(node, "limits").limits
     wanted = launch.facts.memory.value or 0
     if limits.memory is None:
-        fail(f"{node.name}: how much memory it has is not known ({limits.problem or 'it does not tell'})")
+        fail(f"{node.name}: could not read the size of its memory ({limits.problem or 'no value'})")
     if limits.memory < wanted:
         by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
         fail(
-            f"{node.name}: a process gets {told_size(limits.memory)} ({by}); expected {told_size(wanted)}",
+            f"{node.name}: a process gets {format_size(limits.memory)} ({by});"
+            f" expected {format_size(wanted)}",
             at=launch.facts.memory.position,
         )
 
@@ -95,9 +96,9 @@ def shm_is_large_enough(fleet: Fleet, node: Node) -> None:
     """/dev/shm has at least 8 GiB, which NCCL and data loaders need."""  # noqa: S108 - not written to
     limits = fleet.facts(node, "limits").limits
     if limits.shm is None:
-        fail(f"{node.name}: there is no /dev/shm that could be asked ({limits.problem or 'df is silent'})")
+        fail(f"{node.name}: could not read /dev/shm ({limits.problem or 'df is silent'})")
     if limits.shm < LEAST_SHM:
-        fail(f"{node.name}: /dev/shm has {_told(limits.shm)}; expected {_told(LEAST_SHM)} or more")
+        fail(f"{node.name}: /dev/shm has {_size(limits.shm)}; expected {_size(LEAST_SHM)} or more")
 
 
 @check(
@@ -106,16 +107,16 @@ def shm_is_large_enough(fleet: Fleet, node: Node) -> None:
     document="launch",
     each="node",
     when=uses_rdma,
-    remediation="Let memory be locked: '* - memlock unlimited' in /etc/security/limits.conf,"
+    remediation="Raise the limit of locked memory: '* - memlock unlimited' in /etc/security/limits.conf,"
     " LimitMEMLOCK=infinity for slurmd or the container runtime, docker run --ulimit memlock=-1.",
 )
 def memlock_is_large_enough(fleet: Fleet, node: Node) -> None:
-    """Memory may be locked without limit, or at least 32 GiB of it, which RDMA needs."""
+    """The limit of locked memory is at least 32 GiB, which RDMA needs."""
     limits = fleet.facts(node, "limits").limits
     if not limits.memlock_known:
-        fail(f"{node.name}: its limit of locked memory is not known ({limits.problem or 'no ulimit -l'})")
+        fail(f"{node.name}: could not read its limit of locked memory ({limits.problem or 'no ulimit -l'})")
     if limits.memlock is not None and limits.memlock < LEAST_MEMLOCK:
         fail(
-            f"{node.name}: {_told(limits.memlock)} of memory may be locked (ulimit -l);"
-            f" expected unlimited, or {_told(LEAST_MEMLOCK)} or more"
+            f"{node.name}: {_size(limits.memlock)} is the limit of locked memory (ulimit -l);"
+            f" expected unlimited, or {_size(LEAST_MEMLOCK)} or more"
         )

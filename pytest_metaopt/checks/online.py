@@ -1,6 +1,6 @@
 """The deep look (``--metaopt-online``): whether the services themselves take the credentials.
 
-A credential that is refused blocks. A service that does not answer is told as advice: it has neither
+A credential that is refused blocks. A service that does not answer gives a warning: it has neither
 refused nor accepted anything.
 """
 
@@ -19,7 +19,7 @@ _BY_HAND = {
     "aws": "aws sts get-caller-identity",
     "azure": "az account get-access-token --query expiresOn",
 }
-"""For the clouds that nobody asks here: the command of theirs that does."""
+"""For the clouds that are not queried here: the command that verifies a credential."""
 
 
 def _is_vast(campaign: Campaign) -> bool:
@@ -41,16 +41,16 @@ def _is_other_cloud(campaign: Campaign) -> bool:
 def wandb_takes_the_credential(
     campaign: Campaign, wandb_credential: Credential, wandb_viewer: Viewer
 ) -> None:
-    """The W&B server takes the credential."""
+    """The W&B server accepts the credential."""
     if wandb_mode(campaign) in NO_SERVER or wandb_credential.source is None:
-        not_applicable("there is none that the client would use: see wandb_credentials")
+        not_applicable("the client would use none: see wandb_credentials")
     if wandb_viewer.accepted:
         return
     host = wandb_viewer.host or "the W&B server"
     if wandb_viewer.accepted is None:
         fail(
-            f"{host} was not asked, or did not say, whether it takes the credential: {wandb_viewer.problem}",
-            remediation="Look at the network, the proxy and the server; then run the preflight again.",
+            f"{host} did not say whether it accepts the credential: {wandb_viewer.problem}",
+            remediation="Check the network, the proxy and the server, then run the preflight again.",
             at=campaign.position("wandb"),
             advisory=True,
         )
@@ -69,7 +69,7 @@ def wandb_entity_is_known(campaign: Campaign, wandb_viewer: Viewer) -> None:
     """wandb.entity is the account's own, or one of its teams."""
     entity = campaign.get("wandb.entity")
     if not wandb_viewer.accepted or not wandb_viewer.entities or not isinstance(entity, str):
-        not_applicable("the server does not say which entities the account has")
+        not_applicable("the server does not list the account's entities")
     if entity not in wandb_viewer.entities:
         known = ", ".join(wandb_viewer.entities)
         fail(
@@ -86,12 +86,12 @@ def wandb_entity_is_known(campaign: Campaign, wandb_viewer: Viewer) -> None:
     remediation="Set a key that is valid: vastai set api-key KEY (the key is in Vast's console).",
 )
 def vast_takes_the_key(campaign: Campaign, vast_account: VastAccount) -> None:
-    """Vast takes the key of the file that SkyPilot looks for."""
+    """Vast accepts the key in the file that SkyPilot reads."""
     place = campaign.position("compute.provider")
     if vast_account.accepted is None:
         fail(
-            f"Vast was not asked, or did not say, whether it takes the key: {vast_account.problem}",
-            remediation="Let the command 'vastai show user' answer; then run the preflight again.",
+            f"Vast did not say whether it accepts the key: {vast_account.problem}",
+            remediation="Make sure that 'vastai show user' answers, then run the preflight again.",
             at=place,
             advisory=True,
         )
@@ -107,7 +107,7 @@ def vast_takes_the_key(campaign: Campaign, vast_account: VastAccount) -> None:
     remediation="Run a command of the cloud's own that needs the credential.",
 )
 def cloud_takes_the_credential(campaign: Campaign, sky_cloud: Cloud) -> None:
-    """The cloud takes the credential, as far as SkyPilot asks it."""
+    """The cloud accepts the credential, as far as SkyPilot verifies it."""
     name = sky_cloud.name
     if not sky_cloud.computes:
         not_applicable(f"see {name}_configured: SkyPilot does not report {name} as enabled")
@@ -115,7 +115,7 @@ def cloud_takes_the_credential(campaign: Campaign, sky_cloud: Cloud) -> None:
         return  # SkyPilot called the cloud with the credential, or would not have said so
     by_hand = _BY_HAND.get(name)
     fail(
-        f"SkyPilot does not ask {name} whether it takes the credential; it was not verified",
+        f"SkyPilot does not verify the credential with {name}",
         remediation=f"Run '{by_hand}'." if by_hand else None,
         at=campaign.position("compute.provider"),
         advisory=True,

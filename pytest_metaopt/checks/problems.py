@@ -1,4 +1,4 @@
-"""What the checks of documents share: they tell several problems at once, each with its place."""
+"""What the checks of documents share: they report several problems at once, each with its place."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def tell_in_order(
 ) -> None:
     """Fail with *findings* in the order of the file; return if there is none."""
     ordered = sorted(findings, key=lambda found: (found.line or 0, found.column or 0))
-    tell(ordered, remediation=remediation, advisory=advisory)
+    fail_with_findings(ordered, remediation=remediation, advisory=advisory)
 
 
-def tell(
+def fail_with_findings(
     findings: Sequence[Finding],
     count: int | None = None,
     *,
     remediation: str | None = None,
     advisory: bool = False,
 ) -> None:
-    """Fail with *findings*; of a hostile file's thousands only the first are told.
+    """Fail with *findings*; of a hostile file's thousands only the first are shown.
 
     :param count: how many there are, where *findings* are not all of them.
     """
     count = len(findings) if count is None else count
-    told = list(findings[:MOST_TOLD])
+    shown = list(findings[:MOST_TOLD])
     if count > MOST_TOLD:
-        told.append(Finding(f"and {count - MOST_TOLD} more of the kind"))
-    if told:
-        fail(told, remediation=remediation, advisory=advisory)
+        shown.append(Finding(f"and {count - MOST_TOLD} more"))
+    if shown:
+        fail(shown, remediation=remediation, advisory=advisory)
 
 
 def finding(message: str, position: Position | None) -> Finding:

@@ -17,7 +17,7 @@ def _require(state_folder: StateFolder, *names: str) -> None:
     "R1",
     group="repo",
     bootstrap="bootstrap_state_folder",
-    remediation="Let .ml-metaopt be a directory in the project root: mkdir .ml-metaopt",
+    remediation="Create the directory .ml-metaopt in the project root: mkdir .ml-metaopt",
 )
 def state_folder_is_there(state_folder: StateFolder) -> None:
     """.ml-metaopt/ is a directory."""
@@ -42,7 +42,7 @@ def state_folder_is_ignored(gitignore: GitIgnore) -> None:
     "R3",
     group="repo",
     bootstrap="bootstrap_directories",
-    remediation="Make the directory: mkdir -p .ml-metaopt/handoffs",
+    remediation="Create the directory: mkdir -p .ml-metaopt/handoffs",
 )
 def handoffs_are_there(state_folder: StateFolder) -> None:
     """.ml-metaopt/handoffs/ is a directory."""
@@ -53,7 +53,7 @@ def handoffs_are_there(state_folder: StateFolder) -> None:
     "R4",
     group="repo",
     bootstrap="bootstrap_directories",
-    remediation="Make the directory: mkdir -p .ml-metaopt/worker-results",
+    remediation="Create the directory: mkdir -p .ml-metaopt/worker-results",
 )
 def worker_results_are_there(state_folder: StateFolder) -> None:
     """.ml-metaopt/worker-results/ is a directory."""
@@ -64,7 +64,7 @@ def worker_results_are_there(state_folder: StateFolder) -> None:
     "R5",
     group="repo",
     bootstrap="bootstrap_directories",
-    remediation="Make the directories: mkdir -p .ml-metaopt/tasks .ml-metaopt/executor-events",
+    remediation="Create the directories: mkdir -p .ml-metaopt/tasks .ml-metaopt/executor-events",
 )
 def tasks_are_there(state_folder: StateFolder) -> None:
     """.ml-metaopt/tasks/ and executor-events/ are directories."""
@@ -75,7 +75,7 @@ def tasks_are_there(state_folder: StateFolder) -> None:
     "R6",
     group="repo",
     bootstrap="bootstrap_directories",
-    remediation="Make the directories: mkdir -p .ml-metaopt/artifacts/{code,data,manifests,patches}",
+    remediation="Create the directories: mkdir -p .ml-metaopt/artifacts/{code,data,manifests,patches}",
 )
 def artifacts_are_there(state_folder: StateFolder) -> None:
     """.ml-metaopt/artifacts/ has code, data, manifests and patches."""

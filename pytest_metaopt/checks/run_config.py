@@ -1,4 +1,4 @@
-"""Checks of a run config: its sections (contract of the run config), and what only this machine can tell."""
+"""Checks of a run config: its sections (contract of the run config), and what depends on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Check = Callable[[RunConfig], None]
 
 
 def _section(name: str, remediation: str) -> Callable[[_Check], _Check]:
-    """Declare the check of a section: asked where the file has it, or has to."""
+    """Declare the check of a section: collected where the file has it, or has to."""
     when = None if name in REQUIRED else lambda config: config.has(name)
     return check(name, group="run_config", document="run_config", when=when, remediation=remediation)
 
@@ -97,7 +97,7 @@ def limits_are_accepted(run_config: RunConfig) -> None:
     " below /Workspace.",
 )
 def mlflow_is_accepted(run_config: RunConfig) -> None:
-    """mlflow_run_name is a name as experiment_name is; mlflow_experiment_directory is in /Workspace."""
+    """mlflow_run_name is a valid name; mlflow_experiment_directory is below /Workspace."""
     fail_with(run_config, run_config.problems_of("mlflow"))
 
 
@@ -114,7 +114,7 @@ def permissions_are_accepted(run_config: RunConfig) -> None:
     "usage_policy", "Give usage_policy_name (1 to 127 characters) or usage_policy_id (a UUID), or neither."
 )
 def usage_policy_is_accepted(run_config: RunConfig) -> None:
-    """At most one of usage_policy_name and usage_policy_id is given, and is as it has to be."""
+    """At most one of usage_policy_name and usage_policy_id is given, and it is valid."""
     fail_with(run_config, run_config.problems_of("usage_policy"))
 
 
@@ -122,11 +122,11 @@ def usage_policy_is_accepted(run_config: RunConfig) -> None:
     UNKNOWN_KEYS,
     group="run_config",
     document="run_config",
-    remediation="Correct the key, or remove it; metaopt-preflight schema run_config prints what may stand"
-    " in a run config.",
+    remediation="Correct the key, or remove it; metaopt-preflight schema run_config prints what a run"
+    " config may contain.",
 )
 def keys_are_known(run_config: RunConfig) -> None:
-    """Every key, at every level, is one that a run config has."""
+    """Every key, at every level, is known."""
     fail_with(run_config, run_config.problems_of(UNKNOWN_KEYS))
 
 
@@ -139,20 +139,20 @@ _GIT_REMOTE = (*SNAPSHOT, "git", "remote")
     document="run_config",
     severity="advisory",
     when=lambda config: any(config.get(keys) is not None for keys in (DEPENDENCIES, _GIT_REMOTE)),
-    remediation="Write what replaced it, before it is refused.",
+    remediation="Use its replacement before it is rejected.",
 )
 def nothing_is_deprecated(run_config: RunConfig) -> None:
     """Dependencies are a list, not the path of a file; code_source.snapshot.git has no remote."""
     problems = []
     if isinstance(run_config.get(DEPENDENCIES), str):
-        told = "is the path of a requirements file, which is no longer accepted; list the packages"
-        problems.append(Problem(DEPENDENCIES, f"{dotted(DEPENDENCIES)} {told}"))
+        message = "is the path of a requirements file, which is no longer accepted; list the packages"
+        problems.append(Problem(DEPENDENCIES, f"{dotted(DEPENDENCIES)} {message}"))
     if run_config.get(_GIT_REMOTE):
         problems.append(Problem(_GIT_REMOTE, f"{dotted(_GIT_REMOTE)} is no longer supported; remove it"))
     fail_with(run_config, problems)
 
 
-# -- what only this machine can tell -----------------------------------------------------------------
+# -- what depends on this machine --------------------------------------------------------------------
 
 
 @check(
@@ -163,7 +163,7 @@ def nothing_is_deprecated(run_config: RunConfig) -> None:
     remediation="Correct code_source.snapshot.root_path; it is relative to the run config's folder.",
 )
 def root_path_exists(run_config: RunConfig) -> None:
-    """code_source.snapshot.root_path is a folder that is there."""
+    """code_source.snapshot.root_path is an existing directory."""
     root = run_config.root_path
     if root is not None and not root.is_dir():
         keys = (*SNAPSHOT, "root_path")
@@ -179,7 +179,7 @@ def root_path_exists(run_config: RunConfig) -> None:
     remediation="Correct the path, which is relative to root_path, or remove it.",
 )
 def include_paths_exist(run_config: RunConfig) -> None:
-    """Each of code_source.snapshot.include_paths is there, below root_path."""
+    """Each of code_source.snapshot.include_paths exists below root_path."""
     root = run_config.root_path
     if root is None or not root.is_dir():
         not_applicable("root_path is not a directory, see run_config[root_path]")
@@ -210,13 +210,13 @@ def pinned_revision_exists(run_config: RunConfig, pinned_revision: Pinned | None
     if pinned_revision is None or pin is None:
         not_applicable("root_path is not a directory, see run_config[root_path]")
     keys, value = pin
-    told = None
+    message = None
     if pinned_revision.trouble is not None:
-        told = f"git can't be asked in root_path: {pinned_revision.trouble}"
+        message = f"could not run git in root_path: {pinned_revision.trouble}"
     elif not pinned_revision.exists:
-        told = f"the repository has no {keys[-1]} {_shown(value)}{pinned_revision.meant}"
-    if told is not None:
-        fail_with(run_config, [Problem(keys, f"{dotted(keys)}: {told}")])
+        message = f"the repository has no {keys[-1]} {_shown(value)}{pinned_revision.meant}"
+    if message is not None:
+        fail_with(run_config, [Problem(keys, f"{dotted(keys)}: {message}")])
 
 
 @check(
@@ -228,14 +228,14 @@ def pinned_revision_exists(run_config: RunConfig, pinned_revision: Pinned | None
     remediation="Commit them, and pin the commit: what is pinned runs without them.",
 )
 def nothing_is_uncommitted(run_config: RunConfig, pinned_revision: Pinned | None) -> None:
-    """Nothing of what is copied differs from what is committed, where a revision is pinned."""
+    """Where a revision is pinned, no copied file has uncommitted changes."""
     pin = run_config.pin
     if pinned_revision is None or pin is None or not pinned_revision.exists:
         not_applicable("the pinned revision can't be found, see run_config[revision]")
     changed = pinned_revision.changed
     if changed:
-        told = some([_shown(path) for path in changed], _MOST_SHOWN)
-        fail_with(run_config, [Problem(pin[0], f"{dotted(pin[0])}: not committed: {told}")])
+        message = some([_shown(path) for path in changed], _MOST_SHOWN)
+        fail_with(run_config, [Problem(pin[0], f"{dotted(pin[0])}: not committed: {message}")])
 
 
 def _packages(config: RunConfig) -> Iterator[tuple[KeyPath, str]]:
@@ -275,8 +275,8 @@ def dependencies_are_requirements(run_config: RunConfig) -> None:
             Requirement(text)
         except InvalidRequirement as error:
             why = one_line(printable(str(error).splitlines()[0]))
-            told = f"{dotted(keys)}: {_shown(text)} is not a requirement: {why[:1].lower()}{why[1:]}"
-            problems.append(Problem(keys, told))
+            message = f"{dotted(keys)}: {_shown(text)} is not a requirement: {why[:1].lower()}{why[1:]}"
+            problems.append(Problem(keys, message))
     fail_with(run_config, problems)
 
 
@@ -288,7 +288,7 @@ def dependencies_are_requirements(run_config: RunConfig) -> None:
     remediation="Correct the path, which is relative to the run config's folder.",
 )
 def requirements_files_exist(run_config: RunConfig) -> None:
-    """A requirements file that environment.dependencies refers to is there."""
+    """A requirements file that environment.dependencies refers to exists."""
     fail_with(
         run_config,
         [

@@ -1,9 +1,9 @@
-"""Checks of the storage of each node: asked of the mount that really holds the checkpoint directory."""
+"""Checks of the storage of each node, on the mount that really holds the checkpoint directory."""
 
 from __future__ import annotations
 
 from .. import check, fail, not_applicable
-from ..core.quantity import told_size
+from ..core.quantity import format_size
 from ..documents.launch import Launch
 from ..launch.nodes import Node
 from ..probes.node.file_systems import ATOMIC, NETWORK, OBJECT_STORES, VOLATILE
@@ -31,7 +31,7 @@ def _place(launch: Launch, fleet: Fleet, node: Node) -> tuple[Place, str]:
     if place.problem is not None:
         fail(
             f"{node.name}: {path}: the disk {place.problem}",
-            remediation="Look whether a network mount hangs: timeout 5 stat -f PATH.",
+            remediation="Check whether a network mount hangs: timeout 5 stat -f PATH.",
         )
     if place.dangling is not None:
         fail(
@@ -43,7 +43,7 @@ def _place(launch: Launch, fleet: Fleet, node: Node) -> tuple[Place, str]:
 
 
 def _kind(mount: Mount) -> str:
-    """Return the type of a mount, as ``fuse.NAME`` also where only its source tells the name.
+    """Return the type of a mount, as ``fuse.NAME`` also where only its source has the name.
 
     Mountpoint for S3 and blobfuse2 are of the type ``fuse``, their name is the source
     (``mount | grep s3``: "mountpoint-s3 on /s3 type fuse (ro,...)").
@@ -58,20 +58,21 @@ def _kind(mount: Mount) -> str:
     document="launch",
     each="node",
     when=_keeps_checkpoints,
-    remediation="Make the folder, and let the user of the launch write there: mkdir -p DIR; chown USER DIR.",
+    remediation="Create the directory, and make it writable for the user of the launch: mkdir -p DIR;"
+    " chown USER DIR.",
 )
 def checkpoint_directory_can_be_written(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """The checkpoint directory is a folder that can be written, or can be made."""
+    """The checkpoint directory is writable, or can be created."""
     place, mount = _place(launch, fleet, node)
     path, at = launch.facts.checkpoint_dir.value, launch.facts.checkpoint_dir.position
     if place.mount is not None and place.mount.read_only:
         fail(f"{node.name}: {path} is on {mount}, which is mounted read-only", at=at)
     if not place.folder:
-        what = path if place.there else f"{path} can't be made, since {place.real}"
+        what = path if place.there else f"cannot create {path}: {place.real}"
         fail(f"{node.name}: {what} is not a directory", at=at)
     if not place.writable:
-        what = path if place.there else f"{path} is not there, and {place.real}"
-        fail(f"{node.name}: {what} can't be written by the user that we log in as", at=at)
+        what = path if place.there else f"{path} does not exist, and {place.real}"
+        fail(f"{node.name}: {what} is not writable for the login user", at=at)
 
 
 @check(
@@ -87,22 +88,21 @@ def disk_has_room(launch: Launch, fleet: Fleet, node: Node) -> None:
     place, mount = _place(launch, fleet, node)
     facts = launch.facts
     if place.free_bytes is None:
-        fail(f"{node.name}: {mount} does not tell how much is free", at=facts.storage_path.position)
+        fail(f"{node.name}: could not read free space on {mount}", at=facts.storage_path.position)
     budget = facts.disk_budget
     if place.free_bytes >= max(budget, LEAST_BYTES):
         return
-    free = (
-        f"{node.name}: {told_size(place.free_bytes)} free on {mount}, which holds {facts.storage_path.value}"
-    )
+    size = format_size(place.free_bytes)
+    free = f"{node.name}: {size} free on {mount}, which holds {facts.storage_path.value}"
     if budget < LEAST_BYTES:
-        fail(f"{free}; expected {told_size(LEAST_BYTES)} or more", at=facts.storage_path.position)
+        fail(f"{free}; expected {format_size(LEAST_BYTES)} or more", at=facts.storage_path.position)
     parts = []
     if facts.checkpoint_size.value is not None:
-        parts.append(f"{facts.checkpoints.value or 1} x {told_size(facts.checkpoint_size.value)}")
+        parts.append(f"{facts.checkpoints.value or 1} x {format_size(facts.checkpoint_size.value)}")
     if facts.scratch.value:
-        parts.append(f"{told_size(facts.scratch.value)} scratch")
+        parts.append(f"{format_size(facts.scratch.value)} scratch")
     asking = facts.checkpoint_size if facts.checkpoint_size.given else facts.scratch
-    fail(f"{free}; expected {told_size(budget)} ({' + '.join(parts)})", at=asking.position)
+    fail(f"{free}; expected {format_size(budget)} ({' + '.join(parts)})", at=asking.position)
 
 
 @check(
@@ -111,11 +111,11 @@ def disk_has_room(launch: Launch, fleet: Fleet, node: Node) -> None:
     document="launch",
     each="node",
     when=_has_path,
-    remediation="Remove small files (df -i PATH; find PATH -xdev -type f | wc -l), or make the file system"
-    " anew with more inodes.",
+    remediation="Remove small files (df -i PATH; find PATH -xdev -type f | wc -l), or recreate the file"
+    " system with more inodes.",
 )
 def disk_has_inodes(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """The mount has free inodes, at least 1000; without one no file can be made, whatever df says."""
+    """The mount has at least 1000 free inodes; without one no file can be created, whatever df says."""
     place, mount = _place(launch, fleet, node)
     if place.total_inodes is None:
         not_applicable(f"{mount} on {node.name} counts no inodes")
@@ -142,19 +142,19 @@ def checkpoints_survive(launch: Launch, fleet: Fleet, node: Node) -> None:
     place, mount = _place(launch, fleet, node)
     path, at = launch.facts.checkpoint_dir.value, launch.facts.checkpoint_dir.position
     if place.mount is None:
-        fail(f"{node.name}: what {path} is mounted on is not known", at=at)
+        fail(f"{node.name}: could not find the mount of {path}", at=at)
     durable = launch.facts.durable_mounts.value
     if durable:
         if not any(_counts_as(place.mount, wanted) for wanted in durable):
-            told = f"{node.name}: {path} is really on {mount}, which is none of {', '.join(durable)}"
-            fail(f"{told}; is that mounted?", at=at)
+            message = f"{node.name}: {path} is really on {mount}, which is none of {', '.join(durable)}"
+            fail(f"{message}; is that mounted?", at=at)
         return
     kind = _kind(place.mount)
     if kind in VOLATILE:
-        fail(f"{node.name}: {path} is on {mount}, which is gone with the machine", at=at)
+        fail(f"{node.name}: {path} is on {mount}, which does not survive the machine", at=at)
     if kind not in NETWORK | OBJECT_STORES:
         fail(
-            f"{node.name}: {path} is on {mount}; nobody says whether that survives the teardown",
+            f"{node.name}: {path} is on {mount}; whether that survives the teardown is unknown",
             remediation="Name the mounts that do in storage.durable_mounts.",
             at=at,
             advisory=True,
@@ -162,7 +162,7 @@ def checkpoints_survive(launch: Launch, fleet: Fleet, node: Node) -> None:
 
 
 def _counts_as(mount: Mount, wanted: str) -> bool:
-    """Tell whether a mount is the durable one that is *wanted*, or one that it has below it.
+    """Return whether a mount is the durable one that is *wanted*, or one that it has below it.
 
     Below the root is everything, so the root counts for itself only; a tmpfs below a durable one is none.
     """
@@ -181,17 +181,17 @@ def _counts_as(mount: Mount, wanted: str) -> bool:
     remediation="Write checkpoints to a POSIX file system, and copy them to the object store from there.",
 )
 def rename_is_atomic(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """The mount is of a kind whose rename is atomic: a checkpoint is there whole, or not at all."""
+    """Renames on the mount are atomic, so a checkpoint is complete or absent."""
     place, mount = _place(launch, fleet, node)
     path, at = launch.facts.checkpoint_dir.value, launch.facts.checkpoint_dir.position
     kind = _kind(place.mount) if place.mount is not None else None
     if kind in OBJECT_STORES:
-        told = f"{node.name}: {path} is on {mount}, an object store: a rename there is a copy"
-        fail(f"{told}, so that a rank may load half a checkpoint", at=at)
+        message = f"{node.name}: {path} is on {mount}, an object store: a rename there is a copy"
+        fail(f"{message}, so that a rank may load half a checkpoint", at=at)
     if kind not in ATOMIC:
         fail(
-            f"{node.name}: whether a rename is atomic on {mount} is not known; nothing is written to try it",
-            remediation="Ask whoever runs the file system.",
+            f"{node.name}: unknown whether renames on {mount} are atomic; this check writes nothing to try",
+            remediation="Ask the administrator of the file system.",
             at=at,
             advisory=True,
         )

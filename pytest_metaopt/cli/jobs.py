@@ -112,7 +112,7 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight jobs",
         description="Run no check; list the jobs of a training manifest: id, needs, hosts that may run it.",
-        epilog="Exit status: 0; 2 where the manifest can't be read.",
+        epilog="Exit status: 0; 2 if the manifest cannot be read.",
     )
     parser.add_argument("manifest", metavar="FILE", help="the training manifest (TOML)")
     path = Path(parser.parse_args(arguments).manifest).absolute()
@@ -123,5 +123,5 @@ def run(arguments: list[str]) -> int:
     print(f"\nthis host: {host.value or host.failure}")
     wrong = sum(bool(job.problems) for job in manifest.jobs)
     if wrong or not manifest.jobs:
-        print(f"{wrong} of {len(manifest.jobs)} jobs are wrong; ask pytest --metaopt-manifest FILE what is")
+        print(f"{wrong} of {len(manifest.jobs)} jobs are invalid; pytest --metaopt-manifest FILE says why")
     return 0

@@ -30,12 +30,12 @@ class LaunchFile:
     """A file that the run would find.
 
     :param size: its length in bytes.
-    :param told: what is in it, without a value that may be secret.
+    :param summary: what is in it, without a value that may be secret.
     """
 
     name: str
     size: int
-    told: str
+    summary: str
 
 
 def launch_files(config: RunConfig) -> list[LaunchFile]:
@@ -44,9 +44,9 @@ def launch_files(config: RunConfig) -> list[LaunchFile]:
     command = data["command"]
     # Without overrides it is the file itself that rides along.
     whole = len(_yaml(data)) if config.changes else config.path.stat().st_size
-    told = f"{config.path.name}, with {_some(config.changes, 'override')}" if config.changes else ""
+    summary = f"{config.path.name}, with {_some(config.changes, 'override')}" if config.changes else ""
     files = [
-        LaunchFile("training_config.yaml", whole, told or config.path.name),
+        LaunchFile("training_config.yaml", whole, summary or config.path.name),
         LaunchFile("command.sh", len(command.encode()), _some(command.splitlines(), "line")),
     ]
     if data.get("parameters"):
@@ -87,7 +87,7 @@ def nodes(config: RunConfig) -> int:
     """Return how many nodes a run takes."""
     model = config.model
     if model is None:
-        raise ValueError("the run config is wrong")
+        raise ValueError("the run config is invalid")
     return model.compute.num_accelerators // ACCELERATORS[model.compute.accelerator_type]
 
 
@@ -95,14 +95,14 @@ def page(config: RunConfig, width: int) -> Iterator[str]:
     """Yield the lines of the plan of a run config that nothing is wrong with."""
     model = config.model
     if model is None:
-        raise ValueError("the run config is wrong")
+        raise ValueError("the run config is invalid")
     files = launch_files(config)
     name_width = max(len(file.name) for file in files)
     size_width = max(len("bytes"), *(len(f"{file.size:,}") for file in files))
     yield f"{'file'.ljust(name_width)}  {'bytes'.rjust(size_width)}  what is in it"
     for file in files:
         head = f"{file.name.ljust(name_width)}  {f'{file.size:,}'.rjust(size_width)}  "
-        yield from wrapped(file.told, width=max(width, 60), first=head, rest=" " * len(head)).splitlines()
+        yield from wrapped(file.summary, width=max(width, 60), first=head, rest=" " * len(head)).splitlines()
     yield ""
     compute = model.compute
     count = ACCELERATORS[compute.accelerator_type]
@@ -130,7 +130,7 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight plan",
         description="Launch nothing; print the files of a launch, their sizes, nodes, timeout, retries.",
-        epilog="Exit status: 0; 1 where something is wrong with the run config; 2 where it can't be read.",
+        epilog="Exit status: 0; 1 if the run config is invalid; 2 if it cannot be read.",
     )
     parser.add_argument("run_config", metavar="FILE", help="the run config (YAML)")
     parser.add_argument(
@@ -139,15 +139,15 @@ def run(arguments: list[str]) -> int:
         type=override,
         action="append",
         default=[],
-        help="plan as if it had this value, such as compute.num_accelerators=2 (repeatable)",
+        help="override a value, such as compute.num_accelerators=2 (repeatable)",
     )
     given = parser.parse_args(arguments)
     config = load_run_config(Path(given.run_config).absolute())
     config = with_overrides(config, given.override) if given.override else config
     if config.problems:
         for problem in config.problems:
-            told = DocumentError(given.run_config, problem.message, position=config.position(problem.keys))
-            sys.stderr.write(f"ERROR: {told}\n")
+            refusal = DocumentError(given.run_config, problem.message, position=config.position(problem.keys))
+            sys.stderr.write(f"ERROR: {refusal}\n")
         return FAILED
     for line in page(config, shutil.get_terminal_size().columns):
         print(line)

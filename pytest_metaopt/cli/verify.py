@@ -17,7 +17,7 @@ _CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
 
 
 def run(arguments: list[str]) -> int:
-    """Tell whether the readiness artifact still speaks of the campaign as it is."""
+    """Return whether the readiness artifact still speaks of the campaign as it is."""
 
     def duration(text: str) -> int:
         try:
@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(
         prog="metaopt-preflight verify",
-        description="Run no check; tell, as LOAD_CAMPAIGN would, what the readiness artifact is worth.",
+        description="Run no check; report whether the readiness artifact is fresh, as LOAD_CAMPAIGN does.",
         epilog="Exit status: 0 fresh READY; 1 missing, unreadable, stale or fresh FAILED; 2 usage error.",
     )
     parser.add_argument(
@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
         "--max-age", metavar="DURATION", type=duration, help="an older READY is stale: 90s, 15m, 12h, 7d"
     )
     parser.add_argument("--cwd", metavar="DIR", help="the project root (default: found as pytest finds it)")
-    parser.add_argument("--readiness", metavar="PATH", help="another place of the artifact")
+    parser.add_argument("--readiness", metavar="PATH", help="path of the artifact, if not the default")
     given = parser.parse_args(arguments)
     if given.cwd is not None and not Path(given.cwd).is_dir():
         parser.error(f"--cwd: {given.cwd} is not a directory")

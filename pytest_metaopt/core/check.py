@@ -33,14 +33,14 @@ class Check:
 
     :param id: what users type and dashboards show, unique among the checks of a document.
     :param group: what its node ids begin with, and its category in the readiness artifact.
-    :param document: the kind of document that it is asked of.
-    :param each: the part of the document that it is asked of one by one; None: the document as a whole.
+    :param document: the kind of document that it applies to.
+    :param each: the part of the document that it is evaluated on one by one; None: the document as a whole.
     :param severity: ``blocking`` or ``advisory``.
-    :param bootstrap: the name of the fixture that may mend what it found.
+    :param bootstrap: the name of the fixture that may fix what it found.
     :param remediation: what to do when it fails.
-    :param when: tells of a document whether the check is asked of it at all; None: always.
-    :param online: it is asked with ``--metaopt-online`` only.
-    :param setting: the ini key that it needs: where that has no value, the check is not asked.
+    :param when: returns whether the check applies to a document at all; None: always.
+    :param online: it is collected with ``--metaopt-online`` only.
+    :param setting: the ini key that it needs: where that has no value, the check is not collected.
     :param function: the function that asserts.
     :param scope: the folder whose documents it applies to; None: all.
     """
@@ -60,7 +60,7 @@ class Check:
 
     @property
     def description(self) -> str:
-        """What it asks: the first paragraph of its docstring, else its name in words."""
+        """What it checks: the first paragraph of its docstring, else its name in words."""
         doc = inspect.getdoc(self.function)
         if doc:
             return one_line(doc.split("\n\n")[0])
@@ -106,15 +106,15 @@ def check(
     :param check_id: letters, digits, ``_``, ``.`` and single ``-``. An id that a check further out
         has replaces that check.
     :param group: an identifier; it is the ``<group>`` of the node id ``<file>::<group>[<id>]``.
-    :param document: the kind of document that it is asked of.
-    :param each: ask it of each such part (the fixture of that name gives the part).
+    :param document: the kind of document that it applies to.
+    :param each: evaluate it on each such part (the fixture of that name gives the part).
     :param severity: ``blocking`` or ``advisory``.
     :param bootstrap: a fixture to request when it fails, before it is evaluated again. What the
-        fixture returns (a sentence or several) is told as what it changed.
+        fixture returns (a sentence or several) is reported as what it changed.
     :param remediation: what to do when it fails.
     :param when: called with the document: whether the check is collected for it. What can only be known when
-        it is asked is told with :func:`not_applicable` instead.
-    :param online: collect it with ``--metaopt-online`` only, since it asks a service outside; where its facts
+        it is evaluated goes into :func:`not_applicable` instead.
+    :param online: collect it with ``--metaopt-online`` only, since it queries a service; where its facts
         can't be had, that does not block.
     :param setting: an ini key; where it has no value, the check is not collected.
     :raises DeclarationError: one of these is not as said, or the function can't be a check.
@@ -137,7 +137,7 @@ def _validate(declared: Check) -> None:
 
     function = declared.function
     if not inspect.isfunction(function):
-        refuse("it decorates something that is not a function")
+        refuse("it must decorate a function")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         refuse("an async function is not supported; gather the fact in a fixture and assert here")
     if inspect.isgeneratorfunction(function):

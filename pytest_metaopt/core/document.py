@@ -42,9 +42,9 @@ class DocumentError(Exception):
         self.path = path
         self.problem = problem
         self.position = position
-        super().__init__(self.told(path))
+        super().__init__(self.message_for(path))
 
-    def told(self, name: Path | str) -> str:
+    def message_for(self, name: Path | str) -> str:
         """Return the error as one line, with the file called *name*."""
         position = f":{self.position.line}:{self.position.column}" if self.position else ""
         return safe(f"{name}{position}: {self.problem}").replace("\n", "\\n")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 def our_environment(kept: Callable[[str], object] | None = None) -> dict[str, str]:
     """Return a copy of our environment, which another thread may be changing.
 
-    :param kept: tells of a name whether the variable is to be in it; None: all are.
+    :param kept: returns whether the variable of a name is to be in it; None: all are.
     """
     names = [name for name in list(os.environ) if kept is None or kept(name)]
     return {name: value for name in names if (value := os.environ.get(name)) is not None}

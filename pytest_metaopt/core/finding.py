@@ -23,7 +23,7 @@ class Finding:
     column: int | None = None
 
 
-class CheckFailed(AssertionError):  # noqa: N818 - named as what it tells, like pytest's own outcomes
+class CheckFailed(AssertionError):  # noqa: N818 - named like pytest's own outcomes
     """A check says no. Raised by :func:`fail`; a plain ``assert`` does as well."""
 
     def __init__(

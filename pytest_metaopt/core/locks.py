@@ -1,7 +1,7 @@
 """Locks: what keeps processes and sessions on one project out of each other's way.
 
 They lie in the user's own folder under the temporary directory, not in the project: whether
-``.ml-metaopt/`` is there is itself a question that is asked under a lock.
+``.ml-metaopt/`` is there is itself a check that runs under a lock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def project_lock(root: Path, purpose: str) -> FileLock:
 def held(locks: Iterable[FileLock], notify: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold all of *locks*, taken in the order of their paths so that two holders can't block each other.
 
-    :param notify: told once, with a sentence, where it has to wait.
+    :param notify: called once, with a sentence, where it has to wait.
     :raises LockUnavailableError: one was not free within ``PATIENCE`` seconds.
     """
     with ExitStack() as stack:
@@ -64,7 +64,7 @@ def acquire(lock: FileLock, notify: Callable[[str], None] | None = None) -> None
         ) from None
     except OSError as error:
         raise LockUnavailableError(
-            f"the lock {lock.lock_file} can't be taken: {error.strerror or error}"
+            f"could not take the lock {lock.lock_file}: {error.strerror or error}"
         ) from None
 
 
@@ -72,16 +72,14 @@ def _folder() -> Path:
     try:
         folder = Path(tempfile.gettempdir()) / f"pytest-metaopt-{os.getuid()}"
     except FileNotFoundError:
-        raise LockUnavailableError(
-            "there is no writable folder for temporary files; set TMPDIR to one"
-        ) from None
+        raise LockUnavailableError("no writable directory for temporary files; set TMPDIR to one") from None
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
         raise LockUnavailableError(
-            f"the folder for locks {folder} can't be made: {error.strerror}; set TMPDIR to a writable folder"
+            f"could not create the lock directory {folder}: {error.strerror}; set TMPDIR to a writable folder"
         ) from None
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise LockUnavailableError(f"{folder} is not a folder of yours; remove it, or set TMPDIR")
+        raise LockUnavailableError(f"{folder} belongs to another user; remove it, or set TMPDIR")
     return folder

@@ -48,7 +48,7 @@ class Outcome:
     """How a check came out.
 
     :param word: one of the five words of the picture.
-    :param failure: why, for ``failed`` and ``warning``; what was mended, for ``bootstrapped``.
+    :param failure: why, for ``failed`` and ``warning``; what was fixed, for ``bootstrapped``.
     :param reason: why the question does not arise, for ``skipped``.
     :param changes: what a bootstrap changed, as sentences.
     """

@@ -40,23 +40,23 @@ def duration(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def told_size(count: float) -> str:
+def format_size(count: float) -> str:
     """Return bytes as people write them: ``1.5 TB``, ``320 GB``."""
     power = 0
-    # What would be told as 1000 of a unit is 1 of the next.
+    # What would be shown as 1000 of a unit is 1 of the next.
     while power < len(_UNITS) - 1 and count / _STEP**power >= _ROUNDED_UP:
         power += 1
-    return f"{_told(count / _STEP**power) if power else f'{count:.0f}'} {_UNITS[power]}"
+    return f"{_number(count / _STEP**power) if power else f'{count:.0f}'} {_UNITS[power]}"
 
 
-def told_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return seconds as people write them: ``45 s``, ``12 min``, ``3.5 h``."""
     if seconds < 2 * 60:
         return f"{seconds:.3g} s"
     if seconds < 2 * 3600:
         return f"{seconds / 60:.3g} min"
-    return f"{_told(seconds / 3600)} h"
+    return f"{_number(seconds / 3600)} h"
 
 
-def _told(number: float) -> str:
+def _number(number: float) -> str:
     return f"{number:.3g}" if number < _ROUNDED_UP else f"{number:.0f}"

@@ -99,7 +99,7 @@ def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(found)
 
 
-# Every text that is told of is searched for the secrets of a whole environment.
+# Every text that is reported is searched for the secrets of a whole environment.
 @lru_cache(maxsize=4096)
 def _shortest_secret(name: str) -> int | None:
     if name in KNOWN_VARIABLES:
@@ -108,7 +108,7 @@ def _shortest_secret(name: str) -> int | None:
 
 
 def names_secret(name: str) -> bool:
-    """Tell whether a variable or key called *name* holds a secret, by the name."""
+    """Return whether a variable or key called *name* holds a secret, by the name."""
     return _shortest_secret(name.upper()) is not None
 
 

@@ -12,7 +12,7 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds. A ``sky check`` that starts SkyPilot's API server took 17 to 33 s on two cores (0.14.1)."""
 
 DEFAULT_CONNECTIONS = 64
-"""Nodes that are asked at a time: each is a process of ssh here, which mostly waits."""
+"""Nodes that are queried at a time: each is a process of ssh here, which mostly waits."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Settings:
     :param readiness: ``--metaopt-readiness``; None: the place in the project root.
     :param bootstrap: whether bootstraps may run.
     :param timeout: the seconds that each fact from outside may take.
-    :param max_connections: how many nodes are asked at a time.
-    :param online: whether services are asked if they accept the credentials.
+    :param max_connections: how many nodes are queried at a time.
+    :param online: whether services are queried, to see if they accept the credentials.
     :param models: the ini key ``metaopt_models``.
     :param model_registry: the ini key ``metaopt_model_registry``; empty: not given.
     :param trainer: the ini key ``metaopt_trainer``; empty: not given.

@@ -56,7 +56,7 @@ class StateFolder:
         self.path = root / STATE_FOLDER
 
     def problem(self, name: str = "") -> str | None:
-        """Say why ``.ml-metaopt/<name>`` is not a directory inside the project; None where it is."""
+        """Return why ``.ml-metaopt/<name>`` is not a directory inside the project; None where it is."""
         path = self.path / name if name else self.path
         label = f"{path.relative_to(self.root)}/"
         if not os.path.lexists(path):
@@ -79,7 +79,7 @@ class GitIgnore:
         self.path = root / ".gitignore"
 
     def problem(self) -> str | None:
-        """Say why the file is none that git would read; None where it is, or where there is none."""
+        """Return why the file is none that git would read; None where it is, or where there is none."""
         if not os.path.lexists(self.path):
             return None
         try:
@@ -95,11 +95,11 @@ class GitIgnore:
         try:
             self.path.open("rb").close()
         except OSError as error:
-            return f".gitignore can't be read: {error.strerror}"
+            return f"could not read .gitignore: {error.strerror}"
         return None
 
     def excludes_state_folder(self) -> bool:
-        """Tell whether it has one of the lines ``.ml-metaopt/``, ``.ml-metaopt``, ``.ml-metaopt/*``.
+        """Return whether it has one of the lines ``.ml-metaopt/``, ``.ml-metaopt``, ``.ml-metaopt/*``.
 
         :raises OSError: the file can't be read.
         """

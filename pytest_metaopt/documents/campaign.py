@@ -43,7 +43,7 @@ _SECTION_LINE = re.compile(rf"^({'|'.join(NAMES)})\s*:", re.MULTILINE)
 class Campaign(Document):
     """A parsed campaign file, with the id and the two hashes that the orchestrator knows it by.
 
-    :param identity: the hash of each field that ``identity_hash`` is taken over, to tell which one changed.
+    :param identity: the hash of each field that ``identity_hash`` is taken over, to find which one changed.
     """
 
     id: str
@@ -114,7 +114,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def looks_like_campaign(path: Path, head: str) -> bool:
-    """Tell whether a YAML file that was named without saying its kind is a campaign.
+    """Return whether a YAML file that was named without saying its kind is a campaign.
 
     It is one by its name (``*campaign*``) or by two or more of the top-level keys in *head*, the
     beginning of its text. The text is not parsed: a malformed campaign is still a campaign.

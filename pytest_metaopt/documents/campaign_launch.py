@@ -15,7 +15,7 @@ _ACCELERATOR = ("compute", "accelerator")
 
 
 def as_launch(campaign: Campaign) -> Launch | None:
-    """Return what a campaign asks of this machine as a launch; None where it asks for no GPU of it.
+    """Return what a campaign needs of this machine as a launch; None where it needs no GPU of it.
 
     Its GPUs are those of ``compute.accelerator``, and its folder must have room.
     """

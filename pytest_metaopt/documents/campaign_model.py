@@ -129,8 +129,8 @@ def remediation(name: str) -> str:
     words = {key: f"{key} ({expected})" if expected else key for key, (_, expected) in listed.items()}
     needed = ", ".join(words[key] for key, (required, _) in listed.items() if required)
     optional = ", ".join(words[key] for key, (required, _) in listed.items() if not required)
-    told = f"Section {name} needs {needed}{f'; it may have {optional}' if optional else ''}."
-    return f"{told} Nothing in it may be a placeholder." if name in _FILLED_IN else told
+    sentence = f"Section {name} needs {needed}{f'; it may have {optional}' if optional else ''}."
+    return f"{sentence} Nothing in it may be a placeholder." if name in _FILLED_IN else sentence
 
 
 def json_schema() -> dict[str, Any]:

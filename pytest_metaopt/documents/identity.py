@@ -23,7 +23,7 @@ _MAX_INT_BITS = 14_000
 class NotJsonError(ValueError):
     """A value can't be held by JSON, so that no hash can be taken over it.
 
-    ``keys`` leads to the value, ``problem`` says what it is and how to mend it.
+    ``keys`` leads to the value, ``problem`` says what it is and how to fix it.
     """
 
     def __init__(self, keys: KeyPath, problem: str) -> None:

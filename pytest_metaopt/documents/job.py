@@ -32,7 +32,7 @@ class Host:
     deny_jobs: tuple[str, ...]
 
     def may_run(self, model: str) -> bool:
-        """Tell whether the host's policy lets it run *model*."""
+        """Return whether the host's policy lets it run *model*."""
         return model not in self.deny_jobs and (not self.allow_jobs or model in self.allow_jobs)
 
 
@@ -81,11 +81,11 @@ class Job:
         return _shown(self.index, self.name)
 
     def may_run_on(self, host: Host) -> bool:
-        """Tell whether the job's lists and the host's policy let it run there."""
+        """Return whether the job's lists and the host's policy let it run there."""
         return self.may_be_handed_to(host.name) and host.may_run(self.model)
 
     def may_be_handed_to(self, name: str) -> bool:
-        """Tell whether the job's own lists let it run on the host called *name*."""
+        """Return whether the job's own lists let it run on the host called *name*."""
         return name not in self.denied_hosts and (not self.allowed_hosts or name in self.allowed_hosts)
 
 
@@ -180,8 +180,8 @@ def _identity(
     try:
         found = job_id(**{field: values[field] for field in _IDENTITY})
     except NotJsonError as error:
-        told = f"{_shown(index, name)}: {dotted(error.keys)} {error.problem}"
-        return None, (Problem(("jobs", index, *error.keys), told),)
+        message = f"{_shown(index, name)}: {dotted(error.keys)} {error.problem}"
+        return None, (Problem(("jobs", index, *error.keys), message),)
     return (found if not wrong or wrong.isdisjoint(_IDENTITY) else None), ()
 
 

@@ -31,11 +31,11 @@ class KindError(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """The part of a document that a check is asked about.
+    """The part of a document that a check is about.
 
     :param name: for people, and for node ids: no two parts of a document have the same.
     :param value: for the check.
-    :param properties: what reports tell of it beside its name.
+    :param properties: what reports say about it beside its name.
     :param keys: what leads to it in the document; a finding that gives no position has that of the part.
     """
 
@@ -49,10 +49,10 @@ class Subject:
 class View:
     """That a document may be looked at as one of another kind, too.
 
-    What is asked of each part of the other kind's documents is then asked of its parts.
+    The checks of each part of the other kind's documents then apply to its parts.
 
     :param kind: the other kind's name.
-    :param of: returns the other document; None: there is nothing to ask.
+    :param of: returns the other document; None: there is nothing to check.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class View:
 def _in(module: str, name: str) -> Callable[..., Any]:
     """Return the function *name* of a document's module, which is imported when it is first called.
 
-    A session pays for the kinds of document that it is asked about, and for no other.
+    A session imports the kinds of document that it checks, and no other.
     """
 
     def call(*arguments: Any) -> Any:
@@ -293,5 +293,5 @@ def recognised_kind(path: Path) -> Kind | None:
         with path.open(encoding="utf-8", errors="replace") as file:
             head = file.read(_HEAD_CHARACTERS)
     except OSError:
-        head = ""  # its name may still tell; the loader then says why it can't be read
+        head = ""  # its name may still do; the loader then says why it could not be read
     return next((kind for kind in candidates if kind.recognises(path, head)), None)

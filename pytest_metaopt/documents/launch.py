@@ -29,7 +29,7 @@ class Launch(Document):
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """The nodes that are asked, each of which has checks of its own."""
+        """The nodes that are checked, each of which has checks of its own."""
         return self.facts.nodes
 
 
@@ -38,6 +38,6 @@ def repeated_keys(document: Document) -> list[Problem]:
     # An anchored mapping is there once, however often it is referred to.
     places = {place: keys for keys, place in reversed(list(document.duplicates.items()))}
     return [
-        Problem(keys, f"{dotted(keys)} is given more than once; this one counts: keep one")
+        Problem(keys, f"{dotted(keys)} is given more than once; this value is used: keep one")
         for keys in places.values()
     ]

@@ -121,7 +121,7 @@ def too_large(value: object) -> bool:
 
 
 def _variables(value: dict[str, Any]) -> dict[str, str]:
-    # What is not a value is told by the rules of the block. To SkyPilot null is what --env gives at launch.
+    # The rules of the block report what is not a value. To SkyPilot null is what --env gives at launch.
     return {name: "" if item is None or too_large(item) else str(item) for name, item in value.items()}
 
 

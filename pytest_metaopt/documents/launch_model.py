@@ -109,7 +109,7 @@ class Network(Block):
 
 
 class LauncherEntry(Block):
-    """What starts the ranks, where the command line does not tell."""
+    """What starts the ranks, where the command line does not say."""
 
     name: Literal["torchrun", "horovodrun", "deepspeed", "accelerate", "mpirun", "srun", "python"] | None = (
         Field(
@@ -184,7 +184,7 @@ class Elasticity(Block):
 
 
 class Resources(SkyPilotResources):
-    """What a SkyPilot task or a portable job request asks for; what is not a question here is let be."""
+    """What a SkyPilot task or a portable job request requests; keys that no check reads are ignored."""
 
     gpu: Gpus | None = Field(None, description="The GPUs, as a portable job request has them.")
     disk: Size | None = Field(None, description="Disk a node: 100GB (portable job request).")
@@ -217,7 +217,7 @@ class LaunchModel(SkyPilotTask):
     elasticity: Elasticity | None = Field(None, description="What is known of lost workers.")
     candidates: list[Words] | None = Field(
         None,
-        description="Clouds in the order of preference (portable job request); not asked about.",
+        description="Clouds in the order of preference (portable job request); not checked.",
         json_schema_extra=wanting("a list of names"),
     )
 

@@ -23,7 +23,7 @@ READERS: Mapping[str, str] = {
     "skypilot": "pytest_metaopt.documents.foreign.skypilot",
     "launch spec": "pytest_metaopt.documents.launch_spec",
 }
-"""The modules of the built-in formats, in the order in which they are asked; imported when used.
+"""The modules of the built-in formats, in the order in which they are tried; imported when used.
 
 The last one takes every file, so that what is wrong with a file of no known format is said against our own.
 """
@@ -62,11 +62,13 @@ def _readers(path: Path) -> Iterator[LaunchReader]:
         try:
             found: object = entry.load()
         except Exception as error:
-            told = f"launch format {entry.name!r}: {type(error).__name__}: {error}"
-            raise DocumentError(path, told) from error
+            message = f"launch format {entry.name!r}: {type(error).__name__}: {error}"
+            raise DocumentError(path, message) from error
         if not isinstance(found, LaunchReader):
-            told = f"launch format {entry.name!r}: {found!r} has no functions recognises(file) and read(file)"
-            raise DocumentError(path, told)
+            message = (
+                f"launch format {entry.name!r}: {found!r} has no functions recognises(file) and read(file)"
+            )
+            raise DocumentError(path, message)
         yield found
     for module in READERS.values():
         reader: Any = importlib.import_module(module)
@@ -87,7 +89,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def looks_like_launch(path: Path, head: str) -> bool:
-    """Tell whether a YAML file that was named without saying its kind is a launch spec.
+    """Return whether a YAML file that was named without saying its kind is a launch spec.
 
     It is one by its name (``*launch*``) or by one of the top-level keys ``nodes``, ``launcher`` and
     ``fabric`` in *head*, the beginning of its text.

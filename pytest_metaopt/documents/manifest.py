@@ -19,7 +19,7 @@ from .schema import validated
 from .sources.toml import read_toml
 
 KNOWN_MODELS = ("gbt", "knn", "knn_semi", "mlp", "cnn", "gru", "lstm", "transformer", "transformer_ssl")
-"""The models of the manifest's contract, for where the training code itself is not asked."""
+"""The models of the manifest's contract, for where the training code itself is not imported."""
 
 _HINT = re.compile(r"^\s*\[\[\s*jobs\s*\]\]", re.MULTILINE)
 
@@ -67,7 +67,7 @@ def _grouped(jobs: Sequence[Job], by: str) -> Mapping[str, tuple[Job, ...]]:
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Read the training manifest *path*; what is wrong in it is told by its checks.
+    """Read the training manifest *path*; its checks report what is wrong in it.
 
     :raises DocumentError: it can't be read, is not TOML, or is larger or deeper than a manifest may be.
     """
@@ -135,7 +135,7 @@ def undefined_hosts(manifest: Manifest) -> Iterator[tuple[str, KeyPath]]:
 
 
 def looks_like_manifest(path: Path, head: str) -> bool:
-    """Tell whether a TOML file that was named without saying its kind is a training manifest.
+    """Return whether a TOML file that was named without saying its kind is a training manifest.
 
     It is one by its name (``*manifest*``) or by a ``[[jobs]]`` in *head*, the beginning of its text.
     """

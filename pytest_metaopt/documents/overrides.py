@@ -48,8 +48,8 @@ def _problem(keys: KeyPath) -> str | None:
         if key not in block.model_fields:
             level = dotted(keys[:depth]) or "a run config"
             fields = list(block.model_fields)
-            told = f"there is no {dotted(keys[: depth + 1])}; {level} has {enumeration(fields)}"
-            return f"{told}{near(key, fields)}"
+            message = f"there is no {dotted(keys[: depth + 1])}; {level} has {enumeration(fields)}"
+            return f"{message}{near(key, fields)}"
         annotation = block.model_fields[key].annotation
         if not rest or key == "parameters":
             return None
@@ -81,8 +81,10 @@ def with_overrides(config: Document, overrides: Sequence[Override]) -> RunConfig
             block = block.setdefault(key, {})
             if not isinstance(block, dict):
                 keys = override.keys[:depth]
-                told = f"{dotted(keys)} is {described(block)}, so {dotted(override.keys)} can't be overridden"
-                raise DocumentError(config.path, told, position=config.position(keys))
+                message = (
+                    f"{dotted(keys)} is {described(block)}, so {dotted(override.keys)} can't be overridden"
+                )
+                raise DocumentError(config.path, message, position=config.position(keys))
         block[override.keys[-1]] = override.value
     return RunConfig(
         config.path,

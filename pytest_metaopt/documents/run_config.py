@@ -76,7 +76,7 @@ class RunConfig(Document):
         return [problem for problem in self.problems if _section_of(problem) == section]
 
     def has(self, section: str) -> bool:
-        """Tell whether the file has something of a section."""
+        """Return whether the file has something of a section."""
         return any(key in self.data for key in SECTIONS[section])
 
     def text(self, keys: KeyPath) -> str | None:
@@ -123,7 +123,7 @@ def _section_of(mistake: Problem) -> str | None:
 
 
 def load_run_config(path: Path) -> RunConfig:
-    """Read the run config *path*; what is wrong in it is told by its checks.
+    """Read the run config *path*; its checks report what is wrong in it.
 
     :raises DocumentError: it can't be read, is not a YAML mapping, or is larger than a run's payload may be.
     """
@@ -139,7 +139,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def looks_like_run_config(path: Path, head: str) -> bool:
-    """Tell whether a YAML file that was named without saying its kind is a run config.
+    """Return whether a YAML file that was named without saying its kind is a run config.
 
     It is one by its name (``*run_config*``) or by a top-level ``experiment_name`` in *head*, the beginning of
     its text.

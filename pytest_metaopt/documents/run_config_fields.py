@@ -77,8 +77,8 @@ def _include_paths(value: list[str]) -> list[str]:
 def _branch(value: str) -> str:
     not_blank(value)
     if not _BRANCH.fullmatch(value):
-        told = f"has the character {_NOT_IN_BRANCH.findall(value)[0]!a}"
-        raise refusal(f"{told}; expected letters, digits, '_', '.', '/' and '-'")
+        message = f"has the character {_NOT_IN_BRANCH.findall(value)[0]!a}"
+        raise refusal(f"{message}; expected letters, digits, '_', '.', '/' and '-'")
     return value
 
 

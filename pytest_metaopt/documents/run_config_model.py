@@ -1,6 +1,6 @@
 """What a run config has to be: the rules that need no more than the file, as pydantic's models.
 
-Imported only once a run config is asked for: pydantic takes longer to import than all the rest.
+Imported only once a run config is named: pydantic takes longer to import than all the rest.
 """
 
 from __future__ import annotations
@@ -75,12 +75,14 @@ class Compute(Block):
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
         kind, count = given.get("accelerator_type"), given.get("num_accelerators")
         each = ACCELERATORS.get(kind) if isinstance(kind, str) else None
-        # What is not an integer, or too small, is told by the field itself.
+        # The field itself reports what is not an integer, or too small.
         if each is None or not isinstance(count, int) or isinstance(count, bool) or count < 1:
             return
         if count % each:
-            told = f"is {described_number(count)}; expected a multiple of {each}, as a {kind} node has {each}"
-            yield ("num_accelerators",), told
+            message = (
+                f"is {described_number(count)}; expected a multiple of {each}, as a {kind} node has {each}"
+            )
+            yield ("num_accelerators",), message
 
 
 class DockerImage(Block):

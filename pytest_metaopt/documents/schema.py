@@ -34,14 +34,14 @@ _MOST_HINTS = 50
 UNKNOWN_KEY = "unknown key"
 _UNKNOWN = "extra_forbidden"
 _NO_STRING = "invalid_key"
-_TOLD = "told"
+_MESSAGE = "message"
 
 _Model = TypeVar("_Model", bound="Block")
 
 
-def refusal(told: str, kind: str = _TOLD) -> PydanticCustomError:
-    """Return what a validator raises: *told* is the end of a sentence that begins with the value's path."""
-    return PydanticCustomError(kind, "{told}", {_TOLD: told})
+def refusal(message: str, kind: str = _MESSAGE) -> PydanticCustomError:
+    """Return what a validator raises: *message* continues a sentence that begins with the value's path."""
+    return PydanticCustomError(kind, "{message}", {_MESSAGE: message})
 
 
 def not_blank(value: str) -> str:
@@ -78,7 +78,7 @@ def one_of(*names: str) -> dict[str, Any]:
 
 
 class Block(BaseModel):
-    """A mapping with known keys only; all that is wrong in it is told at once."""
+    """A mapping with known keys only; everything that is wrong in it is reported at once."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     wanted: ClassVar[str] = "a mapping"
@@ -91,7 +91,7 @@ class Block(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _everything(cls, given: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        # pydantic's own validators of a whole model are not asked where a field is wrong.
+        # pydantic does not run validators of a whole model where a field is wrong.
         errors: list[InitErrorDetails] = []
         valid = None
         try:
@@ -104,7 +104,8 @@ class Block(BaseModel):
                 if name in given and given[name] is None and (name,) not in refused:
                     errors.append(InitErrorDetails(type=refusal(cls._null(name)), loc=(name,), input=None))
             errors += [
-                InitErrorDetails(type=refusal(told), loc=keys, input=None) for keys, told in cls.rules(given)
+                InitErrorDetails(type=refusal(message), loc=keys, input=None)
+                for keys, message in cls.rules(given)
             ]
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
@@ -115,39 +116,39 @@ class Block(BaseModel):
         hints = 0
         for details in error.errors(include_url=False):
             hints += details["type"] == _UNKNOWN
-            yield cls._told(details, given, hint=hints <= _MOST_HINTS)
+            yield cls._translated(details, given, hint=hints <= _MOST_HINTS)
 
     @classmethod
-    def _told(cls, details: Mapping[str, Any], given: Any, *, hint: bool) -> InitErrorDetails:
+    def _translated(cls, details: Mapping[str, Any], given: Any, *, hint: bool) -> InitErrorDetails:
         """Return pydantic's error in our words."""
         kind, keys, value = details["type"], details["loc"], details.get("input")
         context = details.get("ctx", {})
         # Without keys, the block itself is not a mapping.
         key = str(keys[-1]) if keys else ""
-        if _TOLD in context:
-            told = context[_TOLD]
+        if _MESSAGE in context:
+            message = context[_MESSAGE]
         elif kind == _UNKNOWN:
-            told = f"{UNKNOWN_KEY}{cls._meant(key, given) if hint else ''}"
+            message = f"{UNKNOWN_KEY}{cls._meant(key, given) if hint else ''}"
         elif kind == _NO_STRING:
-            kind, told = _UNKNOWN, f"{UNKNOWN_KEY}; a key is a string"
+            kind, message = _UNKNOWN, f"{UNKNOWN_KEY}; a key is a string"
         elif kind == "missing":
-            told = cls._missing(key, given)
+            message = cls._missing(key, given)
         elif kind == "literal_error" and isinstance(value, str) and value.strip():
             choices = _choices(cls.model_fields[key].annotation)
             pair = len(choices) == _PAIR
             neither = f"neither {' nor '.join(choices)}" if pair else f"none of {', '.join(choices)}"
-            told = f"is {neither}{near(value, choices)}"
+            message = f"is {neither}{near(value, choices)}"
         elif kind in _NUMERIC:
             # A validator may have replaced the value that was written.
             written = given[key] if len(keys) == 1 and key in given else value
-            told = f"is {described_number(written)}; expected {expected_of(cls, key)}"
+            message = f"is {described_number(written)}; expected {expected_of(cls, key)}"
         elif keys[-1:] == ("[key]",):
-            keys, told = keys[:-1], "is a key that is not a string; quote it"
+            keys, message = keys[:-1], "is a key that is not a string; quote it"
         else:
             wanted = _expected(cls, key) or _WANTED.get(kind) or expected_of(cls, key)
-            told = f"is {described(value)}; expected {wanted}"
-        known = kind if kind == _UNKNOWN else _TOLD
-        return InitErrorDetails(type=refusal(told, known), loc=keys, input=None)
+            message = f"is {described(value)}; expected {wanted}"
+        known = kind if kind == _UNKNOWN else _MESSAGE
+        return InitErrorDetails(type=refusal(message, known), loc=keys, input=None)
 
     @classmethod
     def _missing(cls, key: str, given: Any) -> str:  # noqa: ARG003
@@ -231,10 +232,10 @@ def expected_of(block: type[Block], key: str) -> str:
     expected = _expected(block, key)
     if expected is not None:
         return expected
-    told = (field.json_schema_extra or {}) if not callable(field.json_schema_extra) else {}
+    extra = (field.json_schema_extra or {}) if not callable(field.json_schema_extra) else {}
     inner = block_of(field.annotation)
-    if told.get("wanted") or inner is not None:
-        return str(told.get("wanted") or (inner.wanted if inner is not None else ""))
+    if extra.get("wanted") or inner is not None:
+        return str(extra.get("wanted") or (inner.wanted if inner is not None else ""))
     return _of_type(field.annotation, field.metadata)
 
 
@@ -284,9 +285,9 @@ def _choices(annotation: Any) -> list[str]:
     ]
 
 
-def wanting(told: str) -> dict[str, Any]:
+def wanting(words: str) -> dict[str, Any]:
     """Return what a field carries for messages; it is taken out of the JSON Schema again."""
-    return {"wanted": told}
+    return {"wanted": words}
 
 
 def block_of(annotation: Any) -> type[Block] | None:
@@ -326,14 +327,14 @@ def problems_of(error: ValidationError, keys: KeyPath = ()) -> list[Problem]:
     return [
         Problem(
             (*keys, *details["loc"]),
-            _sentence(dotted((*keys, *details["loc"])), details["ctx"][_TOLD]),
+            _sentence(dotted((*keys, *details["loc"])), details["ctx"][_MESSAGE]),
             unknown=details["type"] == _UNKNOWN,
         )
         for details in error.errors(include_url=False, include_input=False)
     ]
 
 
-def _sentence(path: str, told: str) -> str:
-    if told.startswith(UNKNOWN_KEY):
-        return f"{UNKNOWN_KEY} {path}{told.removeprefix(UNKNOWN_KEY)}"
-    return f"{path} {told}"
+def _sentence(path: str, message: str) -> str:
+    if message.startswith(UNKNOWN_KEY):
+        return f"{UNKNOWN_KEY} {path}{message.removeprefix(UNKNOWN_KEY)}"
+    return f"{path} {message}"

@@ -22,20 +22,20 @@ _MOST_BITS = 64
 def problems(value: Any) -> Iterator[tuple[KeyPath, str]]:
     """Yield what SkyPilot would not take in *value*: the keys that lead to it, and the end of a sentence."""
     if isinstance(value, str):
-        yield from _told((), _problem(value))
+        yield from _located((), _problem(value))
     elif isinstance(value, Mapping):
-        yield from _told((), None if value else "is an empty mapping")
+        yield from _located((), None if value else "is an empty mapping")
         for name, count in value.items():
-            yield from _told((name,), _entry_problem(name, count))
+            yield from _located((name,), _entry_problem(name, count))
     elif isinstance(value, tuple | list):
-        yield from _told((), None if value else "is an empty list")
+        yield from _located((), None if value else "is an empty list")
         for index, item in enumerate(value):
-            yield from _told((index,), _problem(item) if isinstance(item, str) else "is not a string")
+            yield from _located((index,), _problem(item) if isinstance(item, str) else "is not a string")
     else:
-        yield from _told((), "is not a string")
+        yield from _located((), "is not a string")
 
 
-def _told(keys: KeyPath, problem: str | None) -> Iterator[tuple[KeyPath, str]]:
+def _located(keys: KeyPath, problem: str | None) -> Iterator[tuple[KeyPath, str]]:
     if problem is not None:
         yield keys, problem
 

@@ -26,7 +26,7 @@ class LaunchFacts:
     :class:`~pytest_metaopt.core.value.Value` without a value, at the position at which it belongs.
     Sizes are in bytes, times in seconds.
 
-    :param nodes: the nodes that are asked; where the file names none, this machine.
+    :param nodes: the nodes that are checked; where the file names none, this machine.
     :param names_nodes: whether the nodes of the launch are known: the file names them, or the only node is
         this machine.
     :param size: the number of nodes, named or not.
@@ -80,7 +80,7 @@ class LaunchFacts:
 
     @property
     def node_count(self) -> int:
-        """The number of nodes; where the file does not say, of those that are asked."""
+        """The number of nodes; where the file does not say, of those that are checked."""
         return self.size.value or len(self.nodes)
 
     @property

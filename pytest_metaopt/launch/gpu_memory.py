@@ -1,4 +1,4 @@
-"""The memory of a GPU: whether it is of the class that was asked for."""
+"""The memory of a GPU: whether it is of the requested class."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _SPEC = re.compile(r"\s*([0-9]{1,6})(?:\.([0-9]{1,3}))?\s*(?:Gi?B?)?\s*(\+?)\s*"
 
 
 def memory_problem(spec: str, memory_mib: int) -> str | None:
-    """Return why a GPU of *memory_mib* is not what *spec* asks for, as a phrase; None: it is.
+    """Return why a GPU of *memory_mib* is not what *spec* requests, as a phrase; None: it is.
 
     :param spec: ``40GB``: a card of that class; ``40GB+``: at least one of that class.
     """
-    asked = _SPEC.fullmatch(spec)
-    if not asked:
+    match = _SPEC.fullmatch(spec)
+    if not match:
         return f"{shortened(printable(one_line(spec)), _LONGEST_SPEC)!r} is not an amount of memory"
-    gib = float(f"{asked[1]}.{asked[2] or 0}")
+    gib = float(f"{match[1]}.{match[2] or 0}")
     if memory_mib < gib * 1024 * LEAST_OF_CLASS:
         return f"it has {memory_mib} MiB, less than a card of {gib:g} GB"
-    if not asked[3] and memory_mib > gib * 1024 * MOST_OF_CLASS:
+    if not match[3] and memory_mib > gib * 1024 * MOST_OF_CLASS:
         return f"it has {memory_mib} MiB, more than a card of {gib:g} GB"
     return None

@@ -1,4 +1,4 @@
-"""The model of a GPU: whether a product name is the one that was asked for."""
+"""The model of a GPU: whether a product name is the requested one."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def accepts_model(wanted: str, found: str) -> bool:
     SXM boards of Hopper and Blackwell do not say so ("NVIDIA H100 80GB HBM3"), the others do ("NVIDIA H100
     PCIe", "NVIDIA H100 NVL"): what is neither is SXM. A name without memory does not contradict one with.
     """
-    asked, have = _words(wanted), _words(found)
-    model = {word for word in asked if not _is_form(word)}
+    requested, have = _words(wanted), _words(found)
+    model = {word for word in requested if not _is_form(word)}
     if not model - _NEUTRAL or not model <= have:
         return False
     if any(not _is_form(word) and word not in _NEUTRAL for word in have - model):
         return False
     memories = {word for word in have if _MEMORY.fullmatch(word)}
-    if memories and not {word for word in asked if _MEMORY.fullmatch(word)} <= memories:
+    if memories and not {word for word in requested if _MEMORY.fullmatch(word)} <= memories:
         return False
-    forms = {word for word in asked if word.startswith("SXM")}
+    forms = {word for word in requested if word.startswith("SXM")}
     if forms and have & {"PCIE", "NVL"}:
         return False
-    told = {word for word in have if word.startswith("SXM")}
-    return not (told and forms) or "SXM" in forms or bool(forms & told)
+    given_forms = {word for word in have if word.startswith("SXM")}
+    return not (given_forms and forms) or "SXM" in forms or bool(forms & given_forms)
 
 
 def _is_form(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""The GPUs that a document asks for."""
+"""The GPUs that a document requests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GpuNeed:
 
 
 def of_accelerators(value: object) -> GpuNeed | None:
-    """Return the GPUs that SkyPilot's ``accelerators`` asks for; None: none."""
+    """Return the GPUs that SkyPilot's ``accelerators`` requests; None: none."""
     if isinstance(value, Mapping):
         entries = [name if count is None else f"{name}:{count}" for name, count in value.items()]
     else:
@@ -42,7 +42,7 @@ def of_accelerators(value: object) -> GpuNeed | None:
 
 
 def any_of(needs: Sequence[GpuNeed | None]) -> GpuNeed | None:
-    """Return what asks for one of *needs*; None where one of them is that there is no GPU."""
+    """Return the need for one of *needs*; None where one of them is that there is no GPU."""
     given = [need for need in needs if need is not None]
     if not given or len(given) < len(needs):
         return None

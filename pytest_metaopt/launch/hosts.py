@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from ..core.text import did_you_mean
 
 TRANSPORTS = ("local", "ssh", "docker", "podman", "kubectl", "ansible")
-"""Those of testinfra's backends (pytest-testinfra 10.2) that ask by a command of this machine, which can be
+"""Those of testinfra's backends (pytest-testinfra 10.2) that run a command of this machine, which can be
 given a time limit and be killed."""
 LOCAL = "local://"
 

@@ -17,7 +17,7 @@ _SHOWN_CHARACTERS = 200
 
 
 LONGEST_READ = 60
-"""Seconds: a dynamic inventory asks a cloud, and may hang."""
+"""Seconds: a dynamic inventory queries a cloud, and may hang."""
 
 
 def _in_time(read: Callable[[], list[str]]) -> list[str]:
@@ -30,7 +30,7 @@ def _in_time(read: Callable[[], list[str]]) -> list[str]:
     def work() -> None:
         try:
             done.set_result(read())
-        except BaseException as error:  # noqa: BLE001 - told by whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             done.set_exception(error)
 
     threading.Thread(target=work, name="metaopt-inventory", daemon=True).start()
@@ -62,11 +62,11 @@ def hosts(spec: HostSpec) -> Iterator[HostSpec]:
     try:
         names = _in_time(lambda: AnsibleBackend.get_hosts(pattern, ansible_inventory=file))
     except TimeoutError:
-        told = f"has an inventory that ansible-inventory did not read within {LONGEST_READ} s"
-        raise ValueError(told) from None
+        message = f"has an inventory that ansible-inventory did not read within {LONGEST_READ} s"
+        raise ValueError(message) from None
     except (AssertionError, RuntimeError, OSError, ValueError) as error:
-        told = shortened(one_line(str(error)), _SHOWN_CHARACTERS)
-        raise ValueError(f"has an inventory that ansible-inventory can't read: {told}") from None
+        message = shortened(one_line(str(error)), _SHOWN_CHARACTERS)
+        raise ValueError(f"has an inventory that ansible-inventory can't read: {message}") from None
     if not names:
         raise ValueError(f"names {pattern}, which is not a host or group of the inventory")
     for name in names:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NAMES = ("torchrun", "horovodrun", "deepspeed", "accelerate", "mpirun", "srun", "python")
-"""The launchers that are known; questions are asked of the first two."""
+"""The launchers that are known; checks read the first two."""
 
 _MODULES = {
     "torch.distributed.run": "torchrun",
@@ -70,7 +70,7 @@ class Launcher:
     """A launcher.
 
     :param name: one of ``NAMES``.
-    :param options: what it is told, by the option's name without dashes, ``-`` as ``_``: ``max_restarts``.
+    :param options: its options, by the option's name without dashes, ``-`` as ``_``: ``max_restarts``.
         An option without a value is ``""``.
     """
 
@@ -83,9 +83,9 @@ class Launcher:
 
     @property
     def nodes(self) -> int | None:
-        """How many nodes torchrun is to wait for, at most: ``--nnodes 4``, ``2:4``; None: it is not told."""
-        told = self.option("nnodes") if self.name == "torchrun" else None
-        most = told.rpartition(":")[2] if told is not None and self.option("standalone") is None else ""
+        """How many nodes torchrun is to wait for, at most: ``--nnodes 4``, ``2:4``; None: not given."""
+        given = self.option("nnodes") if self.name == "torchrun" else None
+        most = given.rpartition(":")[2] if given is not None and self.option("standalone") is None else ""
         return int(most) if is_whole(most) and int(most) > 0 else None
 
     def integer(self, name: str) -> int | None:
@@ -101,7 +101,7 @@ def canonical(launcher: str, option: str) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Tell whether *text* is a whole number of a size that somebody may mean."""
+    """Return whether *text* is a whole number of a size that somebody may mean."""
     return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
@@ -115,7 +115,7 @@ def with_variables(known: Launcher, variables: Mapping[str, str]) -> Launcher:
 
 
 def known_later(value: str) -> bool:
-    """Tell whether the *value* of an option is known once the shell runs only."""
+    """Return whether the *value* of an option is known once the shell runs only."""
     return "$" in value or "`" in value
 
 
@@ -177,7 +177,7 @@ def _started(words: Sequence[str], depth: int) -> Iterator[Launcher]:
 
 
 def _is_amount(word: str) -> bool:
-    """Tell whether a word may be what ``timeout 3h`` takes."""
+    """Return whether a word may be what ``timeout 3h`` takes."""
     return re.fullmatch(r"[0-9.]+[smhd]?", word) is not None
 
 
@@ -199,7 +199,7 @@ def _started_by_runner(words: Sequence[str], depth: int) -> Iterator[Launcher]:
 
 
 def _module(words: Sequence[str]) -> int | None:
-    """Return where Python is told a launcher: ``-u -m torch.distributed.run``, ``bin/torchrun``."""
+    """Return where a command gives Python a launcher: ``-u -m torch.distributed.run``, ``bin/torchrun``."""
     skipped = False
     for index, word in enumerate(words):
         if skipped:

@@ -104,8 +104,8 @@ class Nodes:
         for host in hosts:
             name = entry.name or host.name
             if name in self._taken:
-                told = f"{where} is called {name}, as {dotted(self._taken[name])} is; give it a name"
-                self.problems.append(Problem(entry.keys, told))
+                message = f"{where} is called {name}, as {dotted(self._taken[name])} is; give it a name"
+                self.problems.append(Problem(entry.keys, message))
                 continue
             self._taken[name] = entry.keys
             address = entry.address or (host.host if host.transport in {"ssh", "ansible"} else None)
@@ -121,7 +121,7 @@ class Nodes:
         )
 
     def _hosts(self, entry: _Entry) -> Sequence[hostspec.HostSpec] | None:
-        """Return the hosts that an entry stands for; None where that is not known, which is told."""
+        """Return the hosts that an entry stands for; None where a problem says why not."""
         spec = None
         try:
             spec = hostspec.parse(entry.host, self._folder)
@@ -139,8 +139,8 @@ class Nodes:
         if not isinstance(said, int) or isinstance(said, bool) or said < 1:
             return
         if self._count and said != self._count:
-            told = f"num_nodes is {described_number(said)}, but nodes names {self._count}"
-            self.problems.append(Problem(("num_nodes",), told))
+            message = f"num_nodes is {described_number(said)}, but nodes names {self._count}"
+            self.problems.append(Problem(("num_nodes",), message))
 
 
 def _entries(given: object, written: Sequence[Written] | None) -> Iterator[_Entry]:

@@ -1,4 +1,4 @@
-"""A command of the outside world: bounded in time and output, asked nothing, and gone when it is over."""
+"""A command of the outside world: bounded in time and output, with no terminal, gone when it is over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_OUTPUT = 1 << 18
 _POLL = 0.05
 """Seconds between two looks at what gives no event: the session's end, and a command that has ended while
 a child that it left behind holds its pipes open. It grows to a tenth of the time that the command has taken:
-a session that asks many hosts at a time would else spend its time looking."""
+a session that queries many hosts at a time would else spend its time looking."""
 _LONGEST_POLL = 0.25
 _DRAIN = 0.2
 """Seconds that such a child is listened to once the command has ended."""
@@ -39,7 +39,7 @@ class Deadline:
     """A point in time, which several commands may share.
 
     :param limit: the seconds that it was from the beginning, for messages.
-    :param at: the time that it is reached, as ``time.monotonic()`` tells it.
+    :param at: the time that it is reached, on the clock of ``time.monotonic()``.
     """
 
     limit: float
@@ -56,7 +56,7 @@ class Deadline:
         return self.at - time.monotonic()
 
     def __str__(self) -> str:
-        """Say what is told of something that did not meet it."""
+        """Return the message for what did not meet it."""
         return f"timed out after {self.limit:g} s"
 
 
@@ -96,9 +96,9 @@ def run(
     stop: threading.Event | None = None,
     most: int = MAX_OUTPUT,
 ) -> Result:
-    """Run *command* and return how it ended; whatever goes wrong is told in the result, never raised.
+    """Run *command* and return how it ended; what goes wrong is in the result, never raised.
 
-    It reads from ``/dev/null``, and runs in a session of its own: it has no terminal to ask at. When it
+    It reads from ``/dev/null``, and runs in a session of its own: it has no terminal to prompt on. When it
     ends, or has to, its whole process group is killed. What has left the group by a session of its own lives
     on: SkyPilot's API server, which ``sky`` starts and which is meant to stay, is such a process.
 
@@ -122,7 +122,7 @@ def run(
     known = our_environment() if environ is None else environ
     found = shutil.which(program, path=known.get("PATH", os.defpath))
     if found is None:
-        return result("missing", f"there is no command {program!r} on PATH")
+        return result("missing", f"command {program!r} not found on PATH")
     try:
         process = subprocess.Popen(  # noqa: S603 - no shell; what may stand in a command is its probe's affair
             [found, *command[1:]],
@@ -169,7 +169,7 @@ class _Watch:
         started: float,
         most: int,
     ) -> None:
-        assert process.stdout is not None  # noqa: S101 - both were asked for as pipes
+        assert process.stdout is not None  # noqa: S101 - both are pipes
         assert process.stderr is not None  # noqa: S101
         self.program = program
         self.process = process

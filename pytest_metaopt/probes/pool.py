@@ -53,7 +53,7 @@ class Probe:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """What the function asks for, by name."""
+        """The arguments of the function, by name."""
         return _parameters(self.function)
 
     @property
@@ -75,7 +75,7 @@ def _parameters(function: Callable[..., object]) -> tuple[str, ...]:
 
 
 Ask: TypeAlias = Callable[[Probe, pytest.FixtureRequest], object]
-ASK = pytest.StashKey[Ask]()
+GATHER = pytest.StashKey[Ask]()
 """Where a session keeps what its facts are had from."""
 
 
@@ -86,7 +86,7 @@ def probe(name: str) -> Callable[[_Function], _Function]:
     ``launch`` (the document), ``project_root``, ``code_root`` (where the training code is imported from),
     ``settings`` (of the session), ``session_folder`` (one that the workers of pytest-xdist share; None: there
     are none), ``run`` (a :class:`~pytest_metaopt.probes.command.Runner`: ``run(["squeue", "-h"])`` ends in
-    time and never asks), ``deadline`` (for what is not a command: ``deadline.remaining`` seconds). One that
+    time and never prompts), ``deadline`` (for anything else: ``deadline.remaining`` seconds). One that
     takes neither a document nor the project root is gathered once a session, others once for each. It runs
     in a thread of its own, beside the others: it uses no pytest fixture, prints nothing and changes nothing.
 
@@ -111,10 +111,10 @@ def _fixture(declared: Probe) -> object:
     """Return the fixture that gives the fact."""
 
     def fact(request: pytest.FixtureRequest) -> object:
-        ask = request.config.stash.get(ASK, None)
-        if ask is None:
+        gather = request.config.stash.get(GATHER, None)
+        if gather is None:
             pytest.fail(f"{declared.name!r} is gathered for the checks of pytest-metaopt only")
-        return ask(declared, request)
+        return gather(declared, request)
 
     fact.__doc__ = declared.function.__doc__
     # As broad as a document: of its thousands of checks each would set it up anew.
@@ -128,7 +128,7 @@ def _validate(declared: Probe) -> None:
 
     function = declared.function
     if not inspect.isfunction(function):
-        refuse("it decorates something that is not a function")
+        refuse("it must decorate a function")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         refuse("a probe is a plain function that returns its fact; it has a thread of its own")
     if not isinstance(declared.name, str) or not _NAME.fullmatch(declared.name):
@@ -169,7 +169,7 @@ class Pool:
     """Gathers facts, all at the same time, and keeps each for as long as the session lasts.
 
     Each fact has a thread, so that one that hangs keeps none of the others waiting. The threads are daemons:
-    one that is stuck in something that can't be killed does not keep the session from ending.
+    one that is stuck in something that cannot be killed does not keep the session from ending.
 
     :param limit: the seconds that each has.
     """
@@ -252,7 +252,7 @@ class _Gathering:
         try:
             self._thread.start()
         except RuntimeError as error:
-            self._settle(None, _told(error))
+            self._settle(None, _describe(error))
 
     def fact(self) -> Fact:
         if not self._ready.wait(max(0.0, self.deadline.remaining + _GRACE)):
@@ -267,8 +267,8 @@ class _Gathering:
     def _gather(self) -> None:
         try:
             value = self.declared.function(**self._arguments)
-        except BaseException as error:  # noqa: BLE001 - a thread has nobody else to tell
-            self._settle(None, _told(error))
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._settle(None, _describe(error))
         else:
             self._settle(value, None)
 
@@ -284,7 +284,7 @@ _STOPPED = "was not gathered, because the session ended"
 _SETTLING = threading.Lock()
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     text = redact(one_line(printable(str(error))))
     # pytest.fail("...") and an assertion are sentences for people already.
     if text and isinstance(error, AssertionError | pytest.fail.Exception | pytest.skip.Exception):

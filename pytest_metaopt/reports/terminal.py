@@ -46,11 +46,11 @@ def show_verdicts(reporter: pytest.TerminalReporter, verdicts: Sequence[Verdict]
 
 
 def _headline(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
-    name, told = verdict.readiness.plan.shown, counts(verdict)
+    name, counted = verdict.readiness.plan.shown, counts(verdict)
     reporter.write(f"{name}: ")
     reporter.write(verdict.status, bold=True, **{_COLOURS[verdict.status]: True})
-    fits = len(f"{name}: {verdict.status} ({told})") <= _width(reporter)
-    reporter.write(f" ({told})\n" if fits else f"\n  {told}\n")
+    fits = len(f"{name}: {verdict.status} ({counted})") <= _width(reporter)
+    reporter.write(f" ({counted})\n" if fits else f"\n  {counted}\n")
 
 
 def _width(reporter: pytest.TerminalReporter) -> int:
@@ -60,29 +60,29 @@ def _width(reporter: pytest.TerminalReporter) -> int:
 def counts(verdict: Verdict) -> str:
     """Return the counts of a verdict as a phrase: ``9 checks: 3 passed, 6 bootstrapped``."""
     summary = vars(verdict.readiness.artifact.checks_summary)
-    told = [f"{summary[name]} {_SHOWN.get(name, name)}" for name in _COUNTED if summary[name]]
+    parts = [f"{summary[name]} {_SHOWN.get(name, name)}" for name in _COUNTED if summary[name]]
     total = summary["total"]
-    return f"{total} check{'' if total == 1 else 's'}{': ' if told else ''}{', '.join(told)}"
+    return f"{total} check{'' if total == 1 else 's'}{': ' if parts else ''}{', '.join(parts)}"
 
 
 def _alike(checks: Sequence[EvaluatedCheck]) -> list[list[EvaluatedCheck]]:
     """Return the checks of one subject that say the same together: a node that is down fails all of them."""
     groups: dict[object, list[EvaluatedCheck]] = {}
     for check in checks:
-        groups.setdefault(_told(check) if check.subject else id(check), []).append(check)
+        groups.setdefault(_wording(check) if check.subject else id(check), []).append(check)
     return list(groups.values())
 
 
-def _told(check: EvaluatedCheck) -> tuple[str, str | None, str | None, str | None]:
+def _wording(check: EvaluatedCheck) -> tuple[str, str | None, str | None, str | None]:
     return check.document, check.subject, check.message, check.remediation
 
 
 def _sorted_out(checks: Sequence[EvaluatedCheck]) -> tuple[list[EvaluatedCheck], list[EvaluatedCheck]]:
     """Return what is to be done, and advice; what blocks too, in the same words, is not an advice."""
-    blocking = {_told(check) for check in checks if check.outcome == "failed" and check.subject}
+    blocking = {_wording(check) for check in checks if check.outcome == "failed" and check.subject}
     to_do, advice = [], []
     for check in checks:
-        if check.outcome == "failed" or (check.outcome == "warning" and _told(check) in blocking):
+        if check.outcome == "failed" or (check.outcome == "warning" and _wording(check) in blocking):
             to_do.append(check)
         elif check.outcome == "warning":
             advice.append(check)
@@ -94,13 +94,13 @@ def _worst(node: NodeVerdict) -> str:
         left_out = "; others were left out" if node.word == "unknown" else ""
         return f"{node.checks} check{'' if node.checks == 1 else 's'}{left_out}"
     (check, message), *others = node.findings
-    told = _without_name(message.splitlines()[0], node.name)
+    problem = _without_name(message.splitlines()[0], node.name)
     more = len({other for _, other in others} - {message})
-    return f"{check}: {told}{f' (and {more} more)' if more else ''}"
+    return f"{check}: {problem}{f' (and {more} more)' if more else ''}"
 
 
 def _without_name(message: str, node: str) -> str:
-    """Return what is told of a node, whose name stands before it anyway."""
+    """Return *message* without the name of the node, which stands before it anyway."""
     return next(
         (message.removeprefix(lead) for lead in (f"{node}: ", f"{node} ") if message.startswith(lead)),
         message,
@@ -184,24 +184,24 @@ class _Page:
             self.paragraph(_worst(node), first=lead, rest=" " * len(lead), **markup)
         rest = len(nodes) - len(shown)
         if rest:
-            told = "passed" if rest <= len(quiet) else "more"
-            self.paragraph(f"and {rest} {told}", first="  ")
+            word = "passed" if rest <= len(quiet) else "more"
+            self.paragraph(f"and {rest} {word}", first="  ")
 
     def _artifact(self, verdict: Verdict) -> None:
         if verdict.path is None:
             if verdict.status == "INCOMPLETE":
-                self.paragraph(f"this was not a full look: {verdict.readiness.why_incomplete}.")
+                self.paragraph(f"this was a partial run: {verdict.readiness.why_incomplete}.")
         elif verdict.written:
             self.reporter.write_line(f"artifact: {verdict.place}")
             if verdict.readiness.nodes:
                 from ..results.node_lists import node_lists
 
                 lists = node_lists(verdict.readiness.nodes)
-                told = [f"{name} ({len(names)})" for name, names in lists.items() if names is not None]
-                if told:
-                    self.paragraph(f"beside it: {enumeration(told)}")
+                lists_shown = [f"{name} ({len(names)})" for name, names in lists.items() if names is not None]
+                if lists_shown:
+                    self.paragraph(f"beside it: {enumeration(lists_shown)}")
         elif verdict.status == "INCOMPLETE":
             previous = verdict.previous()
             left = f"left as it was ({previous})" if previous else "not written"
-            self.paragraph(f"artifact: {left}, since this was not a full look:")
+            self.paragraph(f"artifact: {left}, since this was a partial run:")
             self.paragraph(f"{verdict.readiness.why_incomplete}.", first="  ", rest="  ")

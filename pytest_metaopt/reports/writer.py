@@ -43,7 +43,7 @@ def writer(name: str) -> ReportWriter:
         if name not in entries:
             known = [*FORMATS, *entries]
             raise ReportError(
-                f"there is no report format {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
+                f"unknown report format {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
             )
         try:
             found = entries[name].load()

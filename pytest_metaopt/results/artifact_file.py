@@ -54,14 +54,14 @@ def write_artifact(
         _remove_leftovers(folder, path.name)
         _replace(path, json.dumps(artifact.to_json(), indent=2, ensure_ascii=True) + "\n")
     except OSError as error:
-        raise NotWrittenError(f"{path} can't be written: {error.strerror or error}") from None
+        raise NotWrittenError(f"could not write {path}: {error.strerror or error}") from None
 
 
 def _require_inside(folder: Path, root: Path) -> None:
     real = Path(os.path.realpath(folder))
     if not real.is_dir():
         raise NotWrittenError(
-            f"{folder} is not a directory; make it, or let check R1 make it in a full run with bootstraps"
+            f"{folder} is not a directory; create it, or let check R1 create it in a full run with bootstraps"
         )
     if not real.is_relative_to(os.path.realpath(root)):
         raise NotWrittenError(f"{folder} leads out of the project root {root}; replace the link")

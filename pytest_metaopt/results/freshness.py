@@ -65,8 +65,8 @@ def look(campaign: Campaign, artifact: Path, *, max_age: int | None, now: dateti
             return Freshness("stale", f"{changed} since the preflight", again)
         if found["status"] == "FAILED":
             action = found.get("next_action")
-            told = action if isinstance(action, str) and action.strip() else again
-            return Freshness("fresh FAILED", next_action=one_line(safe(told)))
+            next_action = action if isinstance(action, str) and action.strip() else again
+            return Freshness("fresh FAILED", next_action=one_line(safe(next_action)))
         aged = _aged(found, max_age, now) if max_age is not None else None
     except _Unreadable as error:
         return Freshness("unreadable", str(error), again)

@@ -17,7 +17,7 @@ class PlannedCheck:
     """A check of a campaign's full plan, before anything was selected away.
 
     :param key: what its results are known by; unlike a node id, unique in a session.
-    :param document: the file that is asked about, as people see it.
+    :param document: the file that is checked, as people see it.
     :param part: what kind of part of it the subject is: ``job``, ``node``.
     """
 

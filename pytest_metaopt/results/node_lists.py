@@ -25,7 +25,7 @@ class NodeVerdict:
 
     :param word: ``failed``: a blocking check says no. ``unknown``: one was not evaluated. ``advisory``: what
         says no does not block. ``passed``: nothing says no.
-    :param checks: how many checks were asked of it.
+    :param checks: how many checks were evaluated on it.
     :param findings: the id and the message of each check that says no, blocking ones first.
     """
 
@@ -41,8 +41,8 @@ class NodeVerdict:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A check that a node was to be asked.
+class NodeCheck:
+    """A planned check of a node.
 
     :param result: how it came out, as the ledger has it; None: it was not evaluated.
     """
@@ -53,15 +53,15 @@ class Asked:
     result: Result | None
 
 
-def roster(asked: Iterable[Asked]) -> tuple[NodeVerdict, ...]:
+def roster(checks: Iterable[NodeCheck]) -> tuple[NodeVerdict, ...]:
     """Return how each node came out, in the order of the launch."""
-    by_node: dict[str, list[Asked]] = {}
-    for entry in asked:
+    by_node: dict[str, list[NodeCheck]] = {}
+    for entry in checks:
         by_node.setdefault(entry.node, []).append(entry)
     return tuple(_verdict(name, entries) for name, entries in by_node.items())
 
 
-def _verdict(name: str, entries: Sequence[Asked]) -> NodeVerdict:
+def _verdict(name: str, entries: Sequence[NodeCheck]) -> NodeVerdict:
     evaluated = [(entry.check, entry.result) for entry in entries if entry.result is not None]
     findings = tuple(
         (check, str(result.message))
@@ -85,7 +85,7 @@ def worst_first(verdicts: Iterable[NodeVerdict]) -> list[NodeVerdict]:
 def node_lists(verdicts: Iterable[NodeVerdict]) -> dict[str, list[str] | None]:
     """Return the names for each node list, None for no list; a node that is unknown is in neither.
 
-    Where this machine is the only node, and nobody gave it a name, there is nothing to tell a scheduler.
+    Where this machine is the only node, and it has no given name, a scheduler has no use for a list.
     """
     words = list(verdicts)
     if [verdict.name for verdict in words] == [LOCAL]:

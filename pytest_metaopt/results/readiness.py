@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from .artifact import Artifact, Status, artifact
 from .ledger import Ledger, Plan, PlannedCheck
-from .node_lists import NODE, Asked, NodeVerdict, roster
+from .node_lists import NODE, NodeCheck, NodeVerdict, roster
 from .result import Result
 
 _MOST_NAMED = 10
@@ -72,9 +72,9 @@ def judge(
         check.label for check, result in results if result is None and check.severity == "blocking"
     )
     if not ledger.conflicts.isdisjoint((plan.path, *plan.companions)):
-        interruption = "the file or its checks changed while it was looked at"
+        interruption = "the file or its checks changed during the run"
     if not plan.checks:
-        interruption = interruption or "no check was asked"
+        interruption = interruption or "no check was evaluated"
     evaluated = tuple((check, result) for check, result in results if result is not None)
     failed = any(result.outcome == "failed" for _, result in evaluated)
     held: Status = "INCOMPLETE" if unevaluated or interruption else "READY"
@@ -102,7 +102,7 @@ def judge(
 
 def _nodes(results: Sequence[tuple[PlannedCheck, Result | None]]) -> tuple[NodeVerdict, ...]:
     return roster(
-        Asked(check.subject, check.check_id, check.severity == "blocking", result)
+        NodeCheck(check.subject, check.check_id, check.severity == "blocking", result)
         for check, result in results
         if check.part == NODE and check.subject is not None
     )

@@ -74,7 +74,7 @@ class Catalog:
             return bool(self._config.getini(declared.setting))
         except ValueError:
             raise pytest.UsageError(
-                f"check {declared.id} at {declared.source}: there is no ini key {declared.setting!r}"
+                f"check {declared.id} at {declared.source}: unknown ini key {declared.setting!r}"
             ) from None
 
     def require_known_ids(self) -> None:
@@ -87,7 +87,7 @@ class Catalog:
         every = self._collected(known_kinds().values(), online=True)
         ids = list(dict.fromkeys(declared.id for declared in every))
         problems = [
-            f"{setting}: there is no check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
+            f"{setting}: unknown check {name!r}{did_you_mean(name, ids) or '; see --metaopt-checks'}"
             for setting, name in self._unknown_ids(every)
         ]
         if problems:
@@ -108,7 +108,7 @@ class Catalog:
             kind = kinds.get(declared.document)
             if kind is None:
                 hint = did_you_mean(declared.document, kinds) or f"; known: {', '.join(kinds)}"
-                found.append(f"{place}: there is no document={declared.document!r}{hint}")
+                found.append(f"{place}: unknown document={declared.document!r}{hint}")
             elif declared.each is not None and declared.each not in kind.subjects:
                 hint = did_you_mean(declared.each, kind.subjects)
                 found.append(f"{place}: a {kind.name} has no each={declared.each!r}{hint}")

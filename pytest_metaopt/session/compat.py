@@ -41,7 +41,7 @@ def run_unreported(item: pytest.Function, keep: pytest.Item | pytest.Session) ->
     :param keep: what runs next; fixtures that it uses too are not torn down.
 
     The hooks of other plugins are left out: several of them (pytest-json-report's, for one) rely on what
-    they prepared for a run that is reported. What a fixture raises is not told here: the item's own run,
+    they prepared for a run that is reported. What a fixture raises is not reported here: the item's own run,
     which follows, raises it again.
     """
     if evaluate_skip_marks(item) is not None:

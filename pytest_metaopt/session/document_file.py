@@ -15,7 +15,7 @@ from ..core.text import did_you_mean, printable
 from ..documents.kinds import Kind, Subject
 from ..results.ledger import Plan, PlannedCheck
 from . import compat
-from .items import Asked, CheckItem
+from .items import CheckItem, Target
 from .parts import Parts, shown
 
 
@@ -28,7 +28,7 @@ class DocumentFile(pytest.Module):
         self.kind = parts.documents.kinds[self.path]
         self.view = parts.documents.views.get(self.path)
         self._subjects: dict[str, Sequence[Subject]] = {}
-        # Some plugins ask the module of every item for its name.
+        # Some plugins read the name of every item's module.
         self._module = ModuleType(self.path.stem)
         self._module.__file__ = str(self.path)
 
@@ -42,7 +42,7 @@ class DocumentFile(pytest.Module):
         try:
             document = self.document
         except DocumentError as error:
-            raise self.CollectError(error.told(self.name_shown)) from None
+            raise self.CollectError(error.message_for(self.name_shown)) from None
         checks = self._checks(document)
         known = tuple(checks)
         self.ihook.pytest_metaopt_modify_checks(config=self.config, document=document, checks=checks)
@@ -95,14 +95,14 @@ class DocumentFile(pytest.Module):
     def _items(self, check: Check) -> Iterator[CheckItem]:
         if any(mark.name == "parametrize" for mark in getattr(check.function, "pytestmark", ())):
             raise self.CollectError(
-                f"check {check.id} at {check.source} is parametrized; a check is asked once a subject:"
+                f"check {check.id} at {check.source} is parametrized; a check is evaluated once a subject:"
                 " use each=..., or declare several checks"
             )
         marks = _marks(check.severity, check.bootstrap is not None)
-        kind, document = self._asked(check)
-        asked = Asked(kind.name, document)
+        kind, document = self._target(check)
+        target = Target(kind.name, document)
         if check.each is None:
-            yield self._item(check, None, asked, marks)
+            yield self._item(check, None, target, marks)
             return
         if check.each not in self._subjects:
             listing = kind.subjects.get(check.each)
@@ -113,16 +113,16 @@ class DocumentFile(pytest.Module):
                 )
             self._subjects[check.each] = listing(document)
         for subject in self._subjects[check.each]:
-            yield self._item(check, subject, asked, marks)
+            yield self._item(check, subject, target, marks)
 
-    def _asked(self, check: Check) -> tuple[Kind, Document]:
-        """Return what a check is asked of: the document, or what it is looked at as."""
+    def _target(self, check: Check) -> tuple[Kind, Document]:
+        """Return what a check is evaluated on: the document, or the view of it as another kind."""
         if self.view is not None and check.document == self.view.kind.name:
             return self.view.kind, self.view.document
         return self.kind, self.document
 
     def _item(
-        self, check: Check, subject: Subject | None, asked: Asked, marks: tuple[pytest.Mark, ...]
+        self, check: Check, subject: Subject | None, target: Target, marks: tuple[pytest.Mark, ...]
     ) -> CheckItem:
         param_id = f"{check.id}-{subject.name}" if subject is not None else check.id
         # Looking up the fixtures takes longer than all the rest, and is the same for each subject, and for
@@ -140,7 +140,7 @@ class DocumentFile(pytest.Module):
             parts=self.parts,
             check=check,
             subject=subject,
-            asked=asked,
+            target=target,
         )
         if fixtures is None:
             self._require_fixtures(item)
@@ -159,7 +159,7 @@ class DocumentFile(pytest.Module):
             missing.append(check.bootstrap)
         for name in missing:
             hint = did_you_mean(name, declared) or "; pytest --fixtures lists those that exist"
-            raise self.CollectError(f"check {check.id} at {check.source}: there is no fixture {name!r}{hint}")
+            raise self.CollectError(f"check {check.id} at {check.source}: fixture {name!r} not found{hint}")
 
 
 @cache

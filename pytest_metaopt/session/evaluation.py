@@ -47,8 +47,8 @@ def evaluate(check: Check, arguments: Mapping[str, Any], position: Position | No
         return Failure(
             safe(error.msg or check.description), safe(check.remediation), line, column, error=error
         )
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure, with its traceback
-        message = f"the check broke: {brief(error)}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - becomes the check's failure, with its traceback
+        message = f"the check crashed: {brief(error)}"
         return Failure(message, safe(check.remediation), line, column, crash=True, error=error)
     if answer is not None:
         # "return x == y" where an assert was meant would otherwise always hold.
@@ -63,7 +63,7 @@ def evaluate(check: Check, arguments: Mapping[str, Any], position: Position | No
 
 
 def failed(error: CheckFailed, check: Check, position: Position | None) -> Failure:
-    """Return the failure that *error*, raised by :func:`~pytest_metaopt.core.check.fail`, tells of.
+    """Return the failure that *error*, raised by :func:`~pytest_metaopt.core.check.fail`, stands for.
 
     :param position: as of :func:`evaluate`.
     """
@@ -79,11 +79,11 @@ def failed(error: CheckFailed, check: Check, position: Position | None) -> Failu
     message = first.message
     if many:
         one_place = len({(found.line, found.column) for found in findings}) == 1
-        told = [
+        lines = [
             f"line {found.line}: {found.message}" if found.line and not one_place else found.message
             for found in findings
         ]
-        message = "\n".join([f"{len(findings)} problems", *told])
+        message = "\n".join([f"{len(findings)} problems", *lines])
     return Failure(
         message,
         safe(remediation),
@@ -98,22 +98,22 @@ def failed(error: CheckFailed, check: Check, position: Position | None) -> Failu
 def bootstrap(fixture: str, request: Callable[[str], Any]) -> Bootstrapping:
     """Request the bootstrap *fixture*; return what it changed, or why it could not."""
     try:
-        told = request(fixture)
+        returned = request(fixture)
     except pytest.exit.Exception:
         raise
     except pytest.FixtureLookupError as error:
         missing = error.argname or fixture
-        return Bootstrapping(error=f"there is no fixture {missing!r}")
+        return Bootstrapping(error=f"fixture {missing!r} not found")
     except (pytest.fail.Exception, Skipped, NotApplicable) as error:
         return Bootstrapping(error=safe(str(error)))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the check's failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - becomes the check's failure
         return Bootstrapping(error=brief(error))
-    if told is None:
+    if returned is None:
         return Bootstrapping(changes=(f"{fixture} ran",))
-    if isinstance(told, str):
-        return Bootstrapping(changes=(safe(told),))
+    if isinstance(returned, str):
+        return Bootstrapping(changes=(safe(returned),))
     try:
-        return Bootstrapping(changes=tuple(safe(str(change)) for change in told))
+        return Bootstrapping(changes=tuple(safe(str(change)) for change in returned))
     except TypeError:
         return Bootstrapping(changes=(f"{fixture} ran",))
 

@@ -1,7 +1,7 @@
 """First evaluations: how each check with a bootstrap came out before any bootstrap of the session ran.
 
 The campaign contract counts a check as bootstrapped where it did not hold at the first evaluation.
-One bootstrap mends several checks, so the first evaluation of all of them comes before the first
+One bootstrap fixes several checks, so the first evaluation of all of them comes before the first
 bootstrap, whatever the order of the items and however many workers there are. The worker that comes first
 evaluates on behalf of all and leaves what it found in a file that the others read.
 """

@@ -1,7 +1,7 @@
 """The fixtures that checks take: the document, its part, and the project around it.
 
-They are registered only in a session that a document was named in. Those for something on the disk look at
-it when they are asked, not when they are set up, so that a second evaluation sees what a bootstrap changed.
+They are registered only in a session with a document. Those for something on disk read it when a check uses
+them, not when they are set up, so that a second evaluation sees what a bootstrap changed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 from ..core.settings import Settings
 from ..core.text import some
 from ..documents.kinds import known_kinds
-from ..probes.pool import ASK, Fact, Probe
+from ..probes.pool import GATHER, Fact, Probe
 from ..reports import terminal
 from ..reports.writer import ReportError
 from ..results.ledger import Plan
@@ -40,7 +40,7 @@ _MOST_NAMED = 3
 def start(config: pytest.Config) -> None:
     """Begin the work of the plugin in this session, unless no document was named after all.
 
-    :raises pytest.UsageError: the command line or the ini file asks for what can't be done.
+    :raises pytest.UsageError: the command line or the ini file is invalid.
     """
     settings = read_settings(config)
     documents = Documents(settings)
@@ -50,12 +50,12 @@ def start(config: pytest.Config) -> None:
         return
     if not __debug__:
         raise pytest.UsageError(
-            "python -O removes assert statements, so every check would hold;"
+            "python -O removes assert statements, so every check would pass;"
             " run without -O and without PYTHONOPTIMIZE"
         )
     hooks = Hooks(config, settings, documents)
     config.stash[CATALOG] = hooks.catalog
-    config.stash[ASK] = hooks.fact
+    config.stash[GATHER] = hooks.fact
     of_kinds = fixtures.of_kinds(known_kinds().values())
     for plugin in (fixtures, of_kinds, *_fixture_modules(documents, online=settings.online)):
         config.pluginmanager.register(plugin)
@@ -200,7 +200,7 @@ class Hooks:
             if self.settings.bootstrap:
                 self._evaluate_first([item for item in items if item.check.bootstrap])
         if self.role.evaluates:
-            self.host()  # so that reports can tell it once the facts are closed
+            self.host()  # so that reports have it once the facts are closed
         return (yield)
 
     def _evaluate_first(self, items: list[CheckItem]) -> None:
@@ -233,12 +233,12 @@ class Hooks:
             )
         report = yield
         item.seconds += report.duration
-        # What is taken down without a word has told its result already.
-        told = item.reported if call.when == "teardown" and call.excinfo is None else None
-        place, outcome, result = item.name_shown, item.outcome, told or item.result
+        # A teardown that passes adds nothing to the result that was reported before.
+        reported = item.reported if call.when == "teardown" and call.excinfo is None else None
+        place, outcome, result = item.name_shown, item.outcome, reported or item.result
         if call.when != "teardown":
             item.reported = result
-        elif told is not None:
+        elif reported is not None:
             del item.reported
         if outcome is not None and result is not None:
             reporting.complete(report, result, outcome, place)

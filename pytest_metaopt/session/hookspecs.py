@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pytest_metaopt_modify_checks(config: pytest.Config, document: Document, checks: dict[str, Check]) -> None:
-    """Change, in place, which checks are asked of *document*: delete an id to turn its check off.
+    """Change, in place, which checks apply to *document*: delete an id to turn its check off.
 
     Called once a document, for the conftests at or above it, before its items are made. What is
     turned off is named in the artifact's diagnostics.
@@ -21,10 +21,10 @@ def pytest_metaopt_modify_checks(config: pytest.Config, document: Document, chec
 
 
 def pytest_metaopt_readiness(config: pytest.Config, readiness: dict[str, Any]) -> None:
-    """Told once a campaign, at the end of the session, what is known of its readiness.
+    """Called once a campaign, at the end of the session, with its readiness.
 
-    Without a campaign it is told once what ``--metaopt-readiness`` asks for of the other documents; campaign
-    fields are then None.
+    Without a campaign it is called once, with the verdict on the other documents that
+    ``--metaopt-readiness`` names; the campaign's fields are then None.
 
     :param readiness: the artifact's fields and ``campaign_path``, ``artifact_path``, ``complete``
         (every blocking check was evaluated), ``written`` (the artifact now says this) and ``note``

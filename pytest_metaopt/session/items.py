@@ -42,8 +42,8 @@ class QuestionSkipped(compat.Skipped):
     """The question of a check does not arise; pytest's own word for it."""
 
 
-class Asked(NamedTuple):
-    """What a check is asked of: a document, or what it is looked at as.
+class Target(NamedTuple):
+    """What a check is evaluated on: a document, or the view of it as another kind.
 
     :param name: the name of its kind.
     """
@@ -53,7 +53,7 @@ class Asked(NamedTuple):
 
 
 class CheckItem(pytest.Function):
-    """A check asked of a subject, as pytest's test function."""
+    """A check of a subject, as pytest's test function."""
 
     # There may be many thousands of them: what most never need is not kept by each.
     outcome: Outcome | None = None
@@ -66,13 +66,13 @@ class CheckItem(pytest.Function):
     _unmet: CheckFailed | None = None
 
     def __init__(
-        self, *, parts: Parts, check: Check, subject: Subject | None, asked: Asked, **keywords: Any
+        self, *, parts: Parts, check: Check, subject: Subject | None, target: Target, **keywords: Any
     ) -> None:
         super().__init__(**keywords)
         self.parts = parts
         self.check = check
         self.subject = subject
-        self.asked = asked
+        self.target = target
 
     @cached_property
     def key(self) -> str:
@@ -107,7 +107,7 @@ class CheckItem(pytest.Function):
     @property
     def position(self) -> Position | None:
         """Where its subject, or else the document, begins in the file; None where that is not known."""
-        return self.asked.document.position(self.subject.keys if self.subject else ())
+        return self.target.document.position(self.subject.keys if self.subject else ())
 
     @property
     def name_shown(self) -> str:
@@ -115,7 +115,7 @@ class CheckItem(pytest.Function):
         return shown(self.path, self.config)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
-        """Tell pytest that the item stands in the document, not in the check's source."""
+        """Say to pytest that the item stands in the document, not in the check's source."""
         line = self.outcome.failure.line if self.outcome and self.outcome.failure else None
         return self.path, (line - 1 if line else 0), self.name
 
@@ -130,11 +130,11 @@ class CheckItem(pytest.Function):
         if self.subject is not None and self.check.each is not None:
             self.funcargs[self.check.each] = self.subject.value
         if not self.config.option.setupshow:
-            compat.fill(self, self.asked.name, self.asked.document)
+            compat.fill(self, self.target.name, self.target.document)
         try:
             super().setup()
         except CheckFailed as error:
-            # A fixture says no: what the check asks about can't be had, which is an answer.
+            # A fixture says no: the fact that the check needs cannot be had, which is an answer.
             self._unmet = error
         except NotApplicable as error:
             self._skip(error)
@@ -172,7 +172,7 @@ class CheckItem(pytest.Function):
         self._bootstrap_error = done.error
 
     def runtest(self) -> None:
-        """Evaluate; where that fails and a bootstrap may mend it, bootstrap and evaluate again."""
+        """Evaluate; where that fails and a bootstrap may fix it, bootstrap and evaluate again."""
         if self.evaluates_first:
             with contextlib.suppress(compat.Skipped, NotApplicable):
                 self.first = self._evaluate()
@@ -209,16 +209,16 @@ class CheckItem(pytest.Function):
         if again is None:
             return Outcome("bootstrapped", first, changes=changes) if first else PASSED
         if self._bootstrap_error is not None:
-            told = f"bootstrap {self.check.bootstrap} failed: {self._bootstrap_error}"
-            again = replace(again, message=f"{again.message}\n{told}")
+            message = f"bootstrap {self.check.bootstrap} failed: {self._bootstrap_error}"
+            again = replace(again, message=f"{again.message}\n{message}")
         elif self._bootstrapped is not None:
-            told = f"bootstrap {self.check.bootstrap} ran, but it still does not hold"
-            again = replace(again, message=f"{again.message}\n{told}")
+            message = f"bootstrap {self.check.bootstrap} ran, but the check still fails"
+            again = replace(again, message=f"{again.message}\n{message}")
         told_only = self.check.severity == "advisory" or again.advisory
         return Outcome("warning" if told_only else "failed", again, changes=changes)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
-        """Show what is wrong, where, and how to mend it; a traceback only for a bug, or on ``--tb=long``."""
+        """Show what is wrong, where, and how to fix it; a traceback only for a bug, or on ``--tb=long``."""
         if not isinstance(excinfo.value, CheckFailure):
             return super().repr_failure(excinfo, *args, **kwargs)
         failure = excinfo.value.failure

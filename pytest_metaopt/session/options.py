@@ -31,7 +31,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="Look at every run config as if it had this value: a dotted path, and a value as YAML reads it"
+        help="Override a value of every run config: a dotted path, and a value in YAML syntax"
         " (repeatable), such as compute.num_accelerators=2.",
     )
     group.addoption(
@@ -68,12 +68,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--metaopt-max-connections",
         metavar="N",
-        help="How many nodes of a launch are asked at a time. Default: 64.",
+        help="How many nodes of a launch are queried at a time. Default: 64.",
     )
     group.addoption(
         "--metaopt-online",
         action="store_true",
-        help="Look deeper: ask the services themselves whether they accept the credentials.",
+        help="Also send the credentials to the services, to see whether they accept them.",
     )
     group.addoption(
         "--metaopt-checks",
@@ -82,7 +82,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "metaopt_advisory",
-        "Ids of checks whose failure is to be told but not to block.",
+        "Ids of checks whose failure is reported but does not block.",
         type="args",
         default=[],
     )

@@ -24,7 +24,7 @@ PROPERTIES = ("check_id", "group", "severity", "outcome", "remediation", "bootst
 
 
 def failure_text(place: str, check_id: str, failure: Failure) -> str:
-    """Return a failure for people: where, which check, what is wrong, and how to mend it."""
+    """Return a failure for people: where, which check, what is wrong, and how to fix it."""
     if failure.findings:
         paragraphs = [f"{place}: {check_id}: {len(failure.findings)} problems"]
         paragraphs += [f"{_position(place, found)}: {found.message}" for found in failure.findings]
@@ -46,7 +46,7 @@ def _position(place: str, finding: Finding) -> str:
 
 
 def summary_line(failure: Failure) -> str:
-    """Return a failure as one line: what is wrong, then how to mend it."""
+    """Return a failure as one line: what is wrong, then how to fix it."""
     message = "; ".join(one_line(line) for line in failure.message.splitlines())
     if not failure.remediation:
         return message
@@ -70,7 +70,7 @@ def outcome_of_fixtures(
         excinfo.value, pytest.exit.Exception | KeyboardInterrupt
     ):
         return None
-    doing = {"setup": "set up", "call": "ask", "teardown": "clean up after"}[call.when]
+    doing = {"setup": "set up", "call": "evaluate", "teardown": "clean up after"}[call.when]
     problem = one_line(safe(excinfo.exconly(tryshort=True)))
     message = f"could not {doing} the check: {problem}"
     line, column = position or (None, None)
@@ -79,7 +79,7 @@ def outcome_of_fixtures(
 
 
 def _is_xfail(error: BaseException) -> bool:
-    """Tell whether a mark, xfail(run=False), kept the item from being run."""
+    """Return whether a mark, xfail(run=False), kept the item from being run."""
     return isinstance(error, pytest.xfail.Exception)
 
 
@@ -116,13 +116,13 @@ def clean(report: pytest.TestReport, shown: str, line: int | None) -> None:
     if report.passed and not report.sections:
         return
     report.sections = [(title, redact(text)) for title, text in report.sections]
-    told = report.longrepr
-    if isinstance(told, tuple):
-        path, number, reason = told
+    longrepr = report.longrepr
+    if isinstance(longrepr, tuple):
+        path, number, reason = longrepr
         report.longrepr = (path, number, redact(reason))
-    elif told is not None and redact(str(told)) != str(told):
-        text = redact(str(told))
-        crash = getattr(told, "reprcrash", None)
+    elif longrepr is not None and redact(str(longrepr)) != str(longrepr):
+        text = redact(str(longrepr))
+        crash = getattr(longrepr, "reprcrash", None)
         problem = one_line(redact(crash.message if crash else text))
         report.longrepr = compat.failure_repr(shown, line or 1, problem, text)
 
@@ -156,7 +156,7 @@ def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, 
 
 
 def is_rerun(report: pytest.CollectReport | pytest.TestReport) -> bool:
-    """Tell whether pytest-rerunfailures will run the item again, so that this report does not count."""
+    """Return whether pytest-rerunfailures will run the item again, so that this report does not count."""
     outcome: str = report.outcome
     return outcome == "rerun"
 

@@ -1,4 +1,4 @@
-"""The reports that ``--metaopt-report`` asks for, written at the end of the session."""
+"""The reports of ``--metaopt-report``, written at the end of the session."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Reports:
                 try:
                     path.write_text(report.text(verdicts), encoding="utf-8")
                 except OSError as error:
-                    raise ReportError(f"{path} can't be written: {error.strerror or error}") from None
+                    raise ReportError(f"could not write {path}: {error.strerror or error}") from None
 
     def show(self, reporter: pytest.TerminalReporter, verdicts: Sequence[Verdict]) -> None:
         """Write the others to the terminal."""

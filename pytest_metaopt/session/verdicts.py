@@ -74,7 +74,7 @@ class Verdicts:
             if other != path:
                 raise pytest.UsageError(
                     f"{self._shown(other)} and {self._shown(path)} would both write"
-                    f" {self._shown(artifact)}; run them one at a time, or with roots of their own"
+                    f" {self._shown(artifact)}; run them separately, or with different roots"
                 )
 
     def add_plan(self, plan: Plan) -> None:

@@ -38,7 +38,7 @@ def test_a_killed_command_names_the_signal() -> None:
 def test_a_missing_command_is_a_result() -> None:
     result = run(["no-such-command-metaopt"], Deadline.after(1))
     assert result.ending == "missing"
-    assert result.problem == "there is no command 'no-such-command-metaopt' on PATH"
+    assert result.problem == "command 'no-such-command-metaopt' not found on PATH"
     assert not result.succeeded
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_metaopt.core.document import Document
 from pytest_metaopt.probes.command import Deadline, Result, Runner
-from pytest_metaopt.probes.services.git import Repository, address, ask, git_repository, refusal
+from pytest_metaopt.probes.services.git import Repository, address, git_repository, query, refusal
 from tests.probes.recordings import Replay
 from tests.probes.servers import (
     PASSWORD,
@@ -44,24 +44,24 @@ def commit(root: Path) -> str:
 @pytest.mark.parametrize("form", ["../there.git", "{folder}/there.git", "file://{folder}/there.git"])
 def test_reaches_a_repository_on_disk(form: str, root: Path, commit: str, run: Runner) -> None:
     value = form.format(folder=root.parent)
-    found = ask(value, root, run)
+    found = query(value, root, run)
     assert (found.shown, found.reachable, found.head, found.trouble) == (value, True, commit, None)
 
 
 def test_the_project_root_itself(root: Path, run: Runner) -> None:
     subprocess.run(["git", "init", "-q", str(root)], check=True)
-    assert ask(".", root, run).reachable
+    assert query(".", root, run).reachable
 
 
 def test_an_empty_repository_is_reachable(root: Path, run: Runner) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(root / "empty.git")], check=True)
-    found = ask("empty.git", root, run)
+    found = query("empty.git", root, run)
     assert found == Repository("empty.git", True, seconds=found.seconds)
 
 
 @pytest.mark.parametrize("value", ["none.git", "file:///no/such/place", ".", "~/none"])
 def test_no_such_repository_on_disk(value: str, root: Path, run: Runner) -> None:
-    found = ask(value, root, run)
+    found = query(value, root, run)
     assert (found.reachable, found.trouble) == (False, "no such repository")
     assert found.message is not None
     assert found.message.endswith("does not appear to be a git repository")
@@ -70,7 +70,7 @@ def test_no_such_repository_on_disk(value: str, root: Path, run: Runner) -> None
 def test_a_name_is_a_path_and_not_a_remote(root: Path, commit: str, run: Runner) -> None:
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     subprocess.run(["git", "-C", str(root), "remote", "add", "origin", "../there.git"], check=True)
-    assert ask("origin", root, run).trouble == "no such repository"
+    assert query("origin", root, run).trouble == "no such repository"
 
 
 def test_a_hook_around_us_does_not_lead_astray(
@@ -78,7 +78,7 @@ def test_a_hook_around_us_does_not_lead_astray(
 ) -> None:
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.setenv(name, "/no/such/place")
-    assert ask("../there.git", root, run).reachable
+    assert query("../there.git", root, run).reachable
 
 
 # -- what is refused --------------------------------------------------------------------------
@@ -107,7 +107,7 @@ REFUSED = [
 @pytest.mark.parametrize("value", REFUSED)
 def test_refuses_before_git_sees_it(value: str, root: Path) -> None:
     run = Replay()
-    found = ask(value, root, run)
+    found = query(value, root, run)
     assert (found.reachable, found.trouble) == (False, "refused")
     assert found.message == refusal(value)
     assert found.shown.isprintable()
@@ -143,8 +143,8 @@ def test_git_would_run_it_and_does_not(root: Path, run: Runner) -> None:
     (Path.home() / ".gitconfig").write_text(
         '[protocol "ext"]\n\tallow = always\n[url "ext::sh -c touch% PWNED% "]\n\tinsteadOf = https://evil.test/\n'
     )
-    assert ask("ext::sh -c touch% PWNED", root, run).trouble == "refused"
-    rewritten = ask("https://evil.test/x", root, run)
+    assert query("ext::sh -c touch% PWNED", root, run).trouble == "refused"
+    rewritten = query("https://evil.test/x", root, run)
     assert (rewritten.trouble, rewritten.message) == ("refused", "transport 'ext' not allowed")
     assert not list(root.parent.rglob("PWNED"))
     assert not Path("PWNED").exists()
@@ -155,7 +155,7 @@ def test_the_url_stands_behind_two_dashes(root: Path) -> None:
         "git config --get core.sshCommand": Result("git", "exited", 1, "", "", 0.0, "exit status 1"),
         "git ls-remote --quiet -- git@host.test:x HEAD": Result("git", "exited", 0, "", "", 0.0, None),
     }
-    assert ask("git@host.test:x", root, Replay(answers=answers)).reachable
+    assert query("git@host.test:x", root, Replay(answers=answers)).reachable
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def daemon(root: Path, commit: str) -> Iterator[str]:
 
 
 def test_git_daemon(daemon: str, root: Path, commit: str, run: Runner) -> None:
-    assert ask(f"{daemon}/there.git", root, run).head == commit
-    assert ask(f"{daemon}/hidden.git", root, run).trouble == "no such repository"
-    assert ask(f"{daemon}/none.git", root, run).trouble == "no such repository"
+    assert query(f"{daemon}/there.git", root, run).head == commit
+    assert query(f"{daemon}/hidden.git", root, run).trouble == "no such repository"
+    assert query(f"{daemon}/none.git", root, run).trouble == "no such repository"
 
 
 # -- https ------------------------------------------------------------------------------------
@@ -223,8 +223,8 @@ def prompt(root: Path, script: Callable[[str, str], Path], monkeypatch: pytest.M
 
 
 def test_https(https: str, root: Path, commit: str, run: Runner) -> None:
-    assert ask(f"{https}/open/there.git", root, run).head == commit
-    missing = ask(f"{https}/open/none.git", root, run)
+    assert query(f"{https}/open/there.git", root, run).head == commit
+    missing = query(f"{https}/open/none.git", root, run)
     assert (missing.trouble, missing.message) == (
         "no such repository",
         f"repository '{https}/open/none.git/' not found",
@@ -234,7 +234,7 @@ def test_https(https: str, root: Path, commit: str, run: Runner) -> None:
 def test_https_that_demands_a_password_fails_without_asking(
     https: str, root: Path, prompt: Path, run: Runner
 ) -> None:
-    found = ask(f"{https}/private/there.git", root, run)
+    found = query(f"{https}/private/there.git", root, run)
     assert found.trouble == "authentication"
     assert found.message == f"could not read Username for '{https}': terminal prompts disabled"
     assert found.seconds < 10
@@ -245,7 +245,7 @@ def test_a_password_in_the_url_is_used_and_not_shown(
     https: str, root: Path, commit: str, run: Runner
 ) -> None:
     url = https.replace("://", f"://{USER}:{PASSWORD}@")
-    found = ask(f"{url}/private/there.git", root, run)
+    found = query(f"{url}/private/there.git", root, run)
     assert found.head == commit
     assert found.shown == https.replace("://", "://***@") + "/private/there.git"
 
@@ -254,7 +254,7 @@ def test_a_password_in_the_url_is_used_and_not_shown(
 def test_a_wrong_one_is_not_shown_either(
     user: str, https: str, root: Path, prompt: Path, run: Runner
 ) -> None:
-    found = ask(https.replace("://", f"://{user}@") + "/private/there.git", root, run)
+    found = query(https.replace("://", f"://{user}@") + "/private/there.git", root, run)
     assert found.trouble == "authentication"
     assert "wr0ng" not in repr(found)
     assert not prompt.exists()
@@ -263,26 +263,26 @@ def test_a_wrong_one_is_not_shown_either(
 def test_a_stored_password_is_used(https: str, root: Path, commit: str, run: Runner) -> None:
     (Path.home() / ".gitconfig").write_text("[credential]\n\thelper = store\n")
     (Path.home() / ".git-credentials").write_text(https.replace("://", f"://{USER}:{PASSWORD}@") + "\n")
-    assert ask(f"{https}/private/there.git", root, run).head == commit
+    assert query(f"{https}/private/there.git", root, run).head == commit
 
 
 @pytest.mark.parametrize(
     ("status", "trouble"), [(403, "authentication"), (404, "no such repository"), (503, "unreachable")]
 )
 def test_statuses(status: int, trouble: str, https: str, root: Path, run: Runner) -> None:
-    assert ask(f"{https}/status/{status}/x", root, run).trouble == trouble
+    assert query(f"{https}/status/{status}/x", root, run).trouble == trouble
 
 
 def test_a_certificate_that_nobody_vouches_for(
     https: str, root: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GIT_SSL_CAINFO")
-    assert ask(f"{https}/open/there.git", root, run).trouble == "certificate"
+    assert query(f"{https}/open/there.git", root, run).trouble == "certificate"
 
 
 def test_a_server_that_does_not_answer(https: str, root: Path) -> None:
     started = time.monotonic()
-    found = ask(f"{https}/slow/there.git", root, Runner(Deadline.after(1)))
+    found = query(f"{https}/slow/there.git", root, Runner(Deadline.after(1)))
     assert (found.trouble, found.message) == ("timeout", "timed out after 1 s")
     assert time.monotonic() - started < 2
 
@@ -295,20 +295,20 @@ def test_a_server_that_does_not_answer(https: str, root: Path) -> None:
     ["https://no-such-host.invalid/x", "git://no-such-host.invalid/x", "http://no-such-host.invalid/x"],
 )
 def test_no_such_host(value: str, root: Path, run: Runner) -> None:
-    assert ask(value, root, run).trouble == "no such host"
+    assert query(value, root, run).trouble == "no such host"
 
 
 @pytest.mark.parametrize("value", ["https://user:s3cr3t@127.0.0.1:1/x.git", "git://127.0.0.1:1/x"])
 def test_nobody_listens(value: str, root: Path, run: Runner) -> None:
-    found = ask(value, root, run)
+    found = query(value, root, run)
     assert found.trouble == "unreachable"
     assert "s3cr3t" not in repr(found)
 
 
 def test_git_is_missing(root: Path, run: Runner) -> None:
-    found = ask("https://h.test/x", root, run, environ={"PATH": "/no/such/folder"})
+    found = query("https://h.test/x", root, run, environ={"PATH": "/no/such/folder"})
     assert found.trouble == "git missing"
-    assert found.message == "there is no command 'git' on PATH"
+    assert found.message == "command 'git' not found on PATH"
 
 
 # -- ssh: a stand-in that says what OpenSSH 9.2 says --------------------------------------------
@@ -354,7 +354,7 @@ def test_ssh(
     (root.parent / "said").write_bytes(said.encode())
     script("ssh", f"cat {root.parent}/said >&2; exit 255")
     for value in ("git@h.test:x.git", "ssh://git@h.test/x.git"):
-        found = ask(value, root, run)
+        found = query(value, root, run)
         assert (found.trouble, found.message) == (trouble, message)
 
 
@@ -384,7 +384,7 @@ def test_ssh_gets_its_own_arguments_and_batch_mode(
     elif where == "project":
         subprocess.run(["git", "init", "-q", str(root)], check=True)
         subprocess.run(["git", "-C", str(root), "config", "core.sshCommand", command], check=True)
-    ask("git@h.test:x.git", root, run)
+    query("git@h.test:x.git", root, run)
     assert (root.parent / "arguments").read_text().startswith(f"{arguments} ")
 
 
@@ -393,23 +393,23 @@ def test_another_ssh_program_is_left_alone(
 ) -> None:
     program = script("my-ssh", f'echo "$@" > {root.parent}/arguments; exit 255')
     monkeypatch.setenv("GIT_SSH", str(program))
-    ask("git@h.test:x.git", root, run)
+    query("git@h.test:x.git", root, run)
     assert "BatchMode" not in (root.parent / "arguments").read_text()
     monkeypatch.setenv("GIT_SSH_COMMAND", str(program))
-    ask("git@h.test:x.git", root, run)
+    query("git@h.test:x.git", root, run)
     assert "BatchMode" not in (root.parent / "arguments").read_text()
 
 
 def test_traces_of_git_are_not_told(root: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIT_TRACE", "GIT_TRACE_CURL", "GIT_CURL_VERBOSE"):
         monkeypatch.setenv(name, "1")
-    found = ask("https://user:s3cr3t@127.0.0.1:1/x.git", root, run)
+    found = query("https://user:s3cr3t@127.0.0.1:1/x.git", root, run)
     assert found.message is not None
     assert found.message.startswith("unable to access 'https://127.0.0.1:1/x.git/': Failed to connect")
 
 
 def test_a_url_may_look_like_a_message(root: Path, run: Runner) -> None:
-    found = ask("certificate-authentication failed", root, run)
+    found = query("certificate-authentication failed", root, run)
     assert found.trouble == "no such repository"
 
 

@@ -291,8 +291,8 @@ def test_refuses_what_can_be_no_probe() -> None:
         ("queue", takes_something_else, "it takes 'rum'; a probe takes .*; did you mean 'run'?"),
         ("queue", waits, "plain function"),
         ("queue", yields, "plain function"),
-        ("queue", 3, "no function"),
-        ("a-b", lambda: 1, "no identifier"),
+        ("queue", 3, "must decorate a function"),
+        ("a-b", lambda: 1, "not an identifier"),
     ]:
         with pytest.raises(pytest.UsageError, match=problem):
             probe(name)(function)  # type: ignore[type-var]

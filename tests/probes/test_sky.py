@@ -12,7 +12,7 @@ from pytest_metaopt.probes.command import Deadline, Result, Runner
 from pytest_metaopt.probes.services.sky import (
     Cloud,
     SkyPilot,
-    ask,
+    query,
     sky_cloud,
     skypilot,
 )
@@ -45,7 +45,7 @@ def test_version(answer: Result, version: str) -> None:
 def test_sky_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(home))
     found = skypilot(Runner(Deadline.after(1)))
-    assert found == SkyPilot(None, missing=True, problem="there is no command 'sky' on PATH")
+    assert found == SkyPilot(None, missing=True, problem="command 'sky' not found on PATH")
 
 
 def test_another_program_called_sky(script: Callable[[str, str], Path], run: Runner) -> None:
@@ -65,7 +65,7 @@ def test_a_sky_that_never_returns(script: Callable[[str, str], Path], tmp_path: 
     script("sky", f"sleep 60 & echo $! > {tmp_path}/pid; wait")
     started = time.monotonic()
     assert skypilot(Runner(Deadline.after(0.5))).problem == "timed out after 0.5 s"
-    assert ask("vast", Runner(Deadline.after(0.5))).problem == "timed out after 0.5 s"
+    assert query("vast", Runner(Deadline.after(0.5))).problem == "timed out after 0.5 s"
     assert time.monotonic() - started < 2
     assert wait_until_gone(written_number(tmp_path / "pid"))
 
@@ -76,7 +76,7 @@ def test_a_sky_that_never_returns(script: Callable[[str, str], Path], tmp_path: 
 @pytest.mark.parametrize("name", ["vast-json-key", "vast-json-key-cold"])
 def test_enabled(name: str) -> None:
     run = Replay(answers={JSON: NOW[name]})
-    found = ask("vast", run)
+    found = query("vast", run)
     assert found == Cloud("vast", enabled=True, capabilities=("compute",))
     assert found.computes
     assert run.asked == [JSON]
@@ -93,7 +93,7 @@ For more information, see https://docs.skypilot.co/en/latest/getting-started/ins
 @pytest.mark.parametrize("name", ["vast-json-no-key", "vast-json-no-key-cold"])
 def test_disabled_comes_with_the_reason_of_skypilot(name: str) -> None:
     run = Replay(answers={JSON: NOW[name], PLAIN: NOW["vast-plain-no-key"]})
-    found = ask("vast", run)
+    found = query("vast", run)
     assert found == Cloud("vast", enabled=False, reason=VAST_REASON)
     assert not found.computes
     assert run.asked == [JSON, PLAIN]
@@ -113,7 +113,7 @@ def test_disabled_comes_with_the_reason_of_skypilot(name: str) -> None:
 def test_reasons_of_other_clouds(name: str, words: str) -> None:
     nothing = NOW["vast-json-no-key"]
     plain = NOW[f"{name}-plain-none"]
-    found = ask(name, Replay(answers={f"sky check {name} -o json": nothing, f"sky check {name}": plain}))
+    found = query(name, Replay(answers={f"sky check {name} -o json": nothing, f"sky check {name}": plain}))
     assert found.enabled is False
     assert found.reason is not None
     assert found.reason.startswith(words)
@@ -123,13 +123,13 @@ def test_reasons_of_other_clouds(name: str, words: str) -> None:
 
 def test_the_reason_may_be_late() -> None:
     late = unfinished("timed out", "timed out after 30 s")
-    found = ask("vast", Replay(answers={JSON: NOW["vast-json-no-key"], PLAIN: late}))
+    found = query("vast", Replay(answers={JSON: NOW["vast-json-no-key"], PLAIN: late}))
     assert found == Cloud("vast", enabled=False)
 
 
 @pytest.mark.parametrize("name", ["unknown-plain", "unknown-json"])
 def test_a_name_that_skypilot_does_not_know(name: str) -> None:
-    found = ask("vast", Replay(answers={JSON: NOW[name]}))
+    found = query("vast", Replay(answers={JSON: NOW[name]}))
     assert found.enabled is None
     assert found.problem == "this SkyPilot knows no cloud 'vast'"
     assert {"aws", "vast", "kubernetes"} <= set(found.known)
@@ -148,7 +148,7 @@ def test_a_name_that_skypilot_does_not_know(name: str) -> None:
 )
 def test_a_server_that_is_not_there(name: str, words: str) -> None:
     run = Replay(answers={JSON: NOW[name]})
-    found = ask("vast", run)
+    found = query("vast", run)
     assert found.enabled is None
     assert found.problem is not None
     assert found.problem.startswith(words)
@@ -158,7 +158,7 @@ def test_a_server_that_is_not_there(name: str, words: str) -> None:
 def test_a_timeout_while_the_server_starts_is_told() -> None:
     begun = NOW["vast-json-no-key-cold"].stdout.splitlines()[0]
     late = unfinished("timed out", "timed out after 30 s", begun)
-    found = ask("vast", Replay(answers={JSON: late}))
+    found = query("vast", Replay(answers={JSON: late}))
     assert (found.problem, found.starting_server) == ("timed out after 30 s", True)
 
 
@@ -177,7 +177,7 @@ def exited(stdout: str, status: int = 0, stderr: str = "") -> Result:
     ids=["one line", "workspaces", "words around"],
 )
 def test_forms_of_json(stdout: str) -> None:
-    assert ask("vast", Replay(answers={JSON: exited(stdout)})).computes
+    assert query("vast", Replay(answers={JSON: exited(stdout)})).computes
 
 
 def test_storage_alone_is_no_place_to_compute_in() -> None:
@@ -185,13 +185,13 @@ def test_storage_alone_is_no_place_to_compute_in() -> None:
         "sky check aws -o json": exited('{"default": {"AWS": ["storage"]}}'),
         "sky check aws": exited("  AWS: enabled [storage]\n    Reason [compute]: no quota\n"),
     }
-    found = ask("aws", Replay(answers=answers))
+    found = query("aws", Replay(answers=answers))
     assert (found.enabled, found.computes, found.capabilities) == (True, False, ("storage",))
 
 
 @pytest.mark.parametrize("stdout", ["", "{", "[]", '{"default": 3}', '{"default": [{}]}', "{}"])
 def test_json_that_is_none_is_asked_again_in_plain_text(stdout: str) -> None:
-    found = ask("vast", Replay(answers={JSON: exited(stdout), PLAIN: NOW["vast-plain-no-key"]}))
+    found = query("vast", Replay(answers={JSON: exited(stdout), PLAIN: NOW["vast-plain-no-key"]}))
     assert (found.enabled, found.reason) == (False, VAST_REASON)
 
 
@@ -201,20 +201,20 @@ def test_json_that_is_none_is_asked_again_in_plain_text(stdout: str) -> None:
 @pytest.mark.parametrize("refusal", [OLD["vast-json"], OLDEST["vast-json"]], ids=["0.10.5", "0.8.1"])
 def test_plain_text_where_there_is_no_option(refusal: Result) -> None:
     run = Replay(answers={JSON: refusal, PLAIN: NOW["vast-plain-key"]})
-    assert ask("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
+    assert query("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
     assert run.asked == [JSON, PLAIN]
 
 
 def test_plain_text_of_the_oldest() -> None:
     answers = {JSON: OLDEST["vast-json"], PLAIN: OLDEST["vast-plain-no-key"]}
-    found = ask("vast", Replay(answers=answers))
+    found = query("vast", Replay(answers=answers))
     assert found.enabled is False
     assert found.reason is not None
     assert found.reason.startswith("RuntimeError: No API key found."), "a traceback is cut to its last line"
 
 
 def test_a_server_that_does_not_start_in_an_old_one() -> None:
-    found = ask("vast", Replay(answers={JSON: OLD["vast-json"], PLAIN: OLD["vast-plain"]}))
+    found = query("vast", Replay(answers={JSON: OLD["vast-json"], PLAIN: OLD["vast-plain"]}))
     assert found.enabled is None
     assert found.problem is not None
     assert "process exited unexpectedly" in found.problem
@@ -237,21 +237,21 @@ def test_a_server_that_does_not_start_in_an_old_one() -> None:
     ],
 )
 def test_forms_of_plain_text(stdout: str, enabled: bool | None) -> None:
-    found = ask("vast", Replay(answers={JSON: OLD["vast-json"], PLAIN: exited(f"{stdout}\n")}))
+    found = query("vast", Replay(answers={JSON: OLD["vast-json"], PLAIN: exited(f"{stdout}\n")}))
     assert found.enabled is enabled
     assert (found.problem is None) is (enabled is not None)
 
 
 def test_an_old_one_that_exits_with_1_where_nothing_is_enabled() -> None:
     plain = exited("  Vast: disabled\n    Reason: no key\n", 1, "No cloud is enabled.")
-    found = ask("vast", Replay(answers={JSON: OLD["vast-json"], PLAIN: plain}))
+    found = query("vast", Replay(answers={JSON: OLD["vast-json"], PLAIN: plain}))
     assert (found.enabled, found.reason) == (False, "no key")
 
 
 def test_no_secret_in_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAST_API_KEY", "v4st-s3cr3t")
     plain = exited("  Vast: disabled\n    Reason: key v4st-s3cr3t is refused\n")
-    found = ask("vast", Replay(answers={JSON: exited('{"default": {}}'), PLAIN: plain}))
+    found = query("vast", Replay(answers={JSON: exited('{"default": {}}'), PLAIN: plain}))
     assert found.reason == "key *** is refused"
 
 

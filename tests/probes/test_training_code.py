@@ -12,9 +12,9 @@ from pytest_metaopt.probes.command import Deadline, Runner
 from pytest_metaopt.probes.local.training_code import (
     Models,
     ask_registry,
-    ask_trainer,
     named_object,
     options_of_help,
+    query_trainer,
 )
 
 
@@ -161,12 +161,14 @@ def test_a_script_that_is_no_python_is_asked_for_its_help(tmp_path: Path) -> Non
     script.write_text("#!/bin/sh\n[ \"$1\" = --help ] && echo '  --epochs N  how many'\n")
     script.chmod(0o755)
     run = Runner(Deadline.after(20))
-    found = ask_trainer("train", {"epochs": [1], "x": [2]}, tmp_path, run)
+    found = query_trainer("train", {"epochs": [1], "x": [2]}, tmp_path, run)
     assert (found.problem, found.names, set(found.unknown)) == (None, ("epochs",), {"x"})
     script.write_text("#!/bin/sh\necho nothing\n")
-    assert ask_trainer("train", {}, tmp_path, run).problem == "--help names no options"
+    assert query_trainer("train", {}, tmp_path, run).problem == "--help names no options"
     script.chmod(0o644)
-    assert "could not be started" in str(ask_trainer("train", {}, tmp_path, run).problem) or os.getuid() == 0
+    assert (
+        "could not be started" in str(query_trainer("train", {}, tmp_path, run).problem) or os.getuid() == 0
+    )
 
 
 def test_ten_thousand_values_are_asked_at_once(tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_ten_thousand_values_are_asked_at_once(tmp_path: Path) -> None:
     )
     run = Runner(Deadline.after(20))
     values: dict[str, list[object]] = {"seed": list(range(10_000)), "optim": [f"x{n}" for n in range(10_000)]}
-    found = ask_trainer("trainer_code:build", values, tmp_path, run)
+    found = query_trainer("trainer_code:build", values, tmp_path, run)
     assert found.problem is None
     assert len(found.refused) == 10_000
     assert found.refusal("seed", 7) is None

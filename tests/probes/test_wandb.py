@@ -35,7 +35,7 @@ def entry(host: str, key: str = KEY) -> str:
 def test_there_is_none(root: Path) -> None:
     found = look(None, root)
     assert (found.source, found.flaw, found.problem) == (None, None, None)
-    assert (found.hosts, found.told_by) == (SAAS_HOSTS, "the client")
+    assert (found.hosts, found.named_by) == (SAAS_HOSTS, "the client")
     assert not found.netrc.exists
     assert found.netrc.path == Path.home() / ".netrc"
 
@@ -187,7 +187,7 @@ def test_the_server_of_the_campaign(root: Path) -> None:
     path = netrc(entry("wandb.example.test:8443"))
     found = look("https://wandb.example.test:8443/", root)
     assert found.source == str(path)
-    assert (found.hosts, found.told_by) == (("wandb.example.test:8443",), "wandb.base_url")
+    assert (found.hosts, found.named_by) == (("wandb.example.test:8443",), "wandb.base_url")
     assert look("https://wandb.example.test", root).source is None, "the port is part of the name"
     assert look(None, root).source is None
 
@@ -195,7 +195,7 @@ def test_the_server_of_the_campaign(root: Path) -> None:
 def test_the_variable_comes_before_the_campaign(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "https://one.test")
     found = look("https://two.test", root)
-    assert (found.hosts, found.told_by) == (("one.test",), "WANDB_BASE_URL")
+    assert (found.hosts, found.named_by) == (("one.test",), "WANDB_BASE_URL")
 
 
 @pytest.mark.parametrize(
@@ -254,15 +254,15 @@ def test_the_server_of_the_settings_file(root: Path, monkeypatch: pytest.MonkeyP
     mine = settings(Path.home() / ".config" / "wandb", "base_url = https://mine.test")
     netrc(entry("mine.test"))
     found = look(None, root)
-    assert (found.hosts, found.told_by) == (("mine.test",), str(mine))
+    assert (found.hosts, found.named_by) == (("mine.test",), str(mine))
     assert found.source is not None
     of_project = settings(root / "wandb", "base_url = https://project.test")
-    assert look(None, root).told_by == str(of_project)
-    assert look("https://campaign.test", root).told_by == "wandb.base_url"
+    assert look(None, root).named_by == str(of_project)
+    assert look("https://campaign.test", root).named_by == "wandb.base_url"
     (root / "wandb" / "settings").unlink()
     elsewhere = settings(Path.home() / "elsewhere", "base_url = https://elsewhere.test")
     monkeypatch.setenv("WANDB_CONFIG_DIR", "~/elsewhere")
-    assert look(None, root).told_by == str(elsewhere)
+    assert look(None, root).named_by == str(elsewhere)
 
 
 def test_a_key_in_the_settings_file(root: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_key_in_the_settings_file(root: Path) -> None:
 @pytest.mark.parametrize("text", ["base_url", "[broken", "base_url = %(x)s", "\xff"])
 def test_a_broken_settings_file_is_none(text: str, root: Path) -> None:
     settings(Path.home() / ".config" / "wandb", "").write_bytes(text.encode("latin-1"))
-    assert look(None, root).told_by == "the client"
+    assert look(None, root).named_by == "the client"
 
 
 def test_the_probe_looks_for_the_campaigns_server(root: Path) -> None:
@@ -317,7 +317,7 @@ def test_the_server_that_the_real_client_is_logged_in_to(root: Path, wandb_clien
     login(wandb_client, "--host", "https://wandb.example.test:8443", KEY)
     found = look(None, root)
     assert found.hosts == ("wandb.example.test:8443",)
-    assert found.told_by == str(Path.home() / ".config" / "wandb" / "settings")
+    assert found.named_by == str(Path.home() / ".config" / "wandb" / "settings")
     assert found.source == str(Path.home() / ".netrc")
 
 

@@ -265,7 +265,7 @@ def test_the_key_of_a_file_goes_to_its_server_only(
     file = Path.home() / ".netrc"
     file.write_text(f"machine {host}\n  login user\n  password {KEY}\n")
     assert viewer(server.url, root).accepted is True
-    assert viewer(other_server.url, root).problem == "there is no credential to ask with"
+    assert viewer(other_server.url, root).problem == "there is no credential to send"
     assert other_server.seen == []
     file.unlink()
     settings = Path.home() / ".config" / "wandb" / "settings"
@@ -356,7 +356,7 @@ def test_there_is_no_such_host(root: Path) -> None:
 @pytest.mark.parametrize("url", ["http://h.test:port", "http://a b.test", "http://.."])
 def test_the_url_is_none(url: str, root: Path) -> None:
     seen = viewer(url, root)
-    assert (seen.accepted, seen.problem) == (None, "the URL of the server is none that can be asked")
+    assert (seen.accepted, seen.problem) == (None, "the URL of the server cannot be queried")
 
 
 def hang_up(handler: Handler) -> None:
@@ -436,13 +436,13 @@ def test_tls_to_a_server_without_it(server: Server, root: Path) -> None:
 
 # -- nothing to ask with ----------------------------------------------------------------------
 
-NOT_ASKED = "the server was not asked, since the client would not use the credential"
+NOT_ASKED = "the server was not contacted, since the client would not use the credential"
 
 
 @pytest.mark.parametrize(
     ("environ", "problem"),
     [
-        ({}, "there is no credential to ask with"),
+        ({}, "there is no credential to send"),
         (
             {"WANDB_API_KEY": "s3cr3t"},
             f"{NOT_ASKED}: a key has 40 characters or more, this one has 6",

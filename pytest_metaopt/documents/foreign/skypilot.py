@@ -34,13 +34,13 @@ _OTHER_RESOURCES = (
 
 
 def _accelerators(value: Any) -> Any:
-    for _, told in accelerator.problems(value):
-        raise refusal(told)
+    for _, problem in accelerator.problems(value):
+        raise refusal(problem)
     return value
 
 
 class SkyPilotResources(Block):
-    """The resources that a task asks for; keys that no check asks about are ignored."""
+    """The resources that a task requests; keys that no check reads are ignored."""
 
     model_config = ConfigDict(extra="ignore")
     ignored: ClassVar[str] = "SkyPilot's other keys (cloud, region, use_spot, ...) are its own affair"
@@ -56,7 +56,7 @@ class SkyPilotResources(Block):
         for key in given:
             if not isinstance(key, str) or key in cls.model_fields or key in _OTHER_RESOURCES:
                 continue
-            # Of the keys that nobody knows only a typo of one that is asked about is told.
+            # Of the unknown keys only a typo of one that a check reads is reported.
             if near(key, own) and near(key, [*own, *_OTHER_RESOURCES]) == near(key, own):
                 yield (key,), f"{UNKNOWN_KEY}{near(key, own)}"
 
@@ -75,18 +75,18 @@ class SkyPilotTask(Block):
         json_schema_extra=wanting("a mapping"),
     )
     run: Words | None = Field(None, description="The command line that is run on the nodes.")
-    workdir: Any = Field(None, description="SkyPilot's; not asked about.")
-    setup: Any = Field(None, description="SkyPilot's; not asked about.")
-    file_mounts: Any = Field(None, description="SkyPilot's; not asked about.")
-    volumes: Any = Field(None, description="SkyPilot's; not asked about.")
-    secrets: Any = Field(None, description="SkyPilot's; not asked about, and never shown.")
-    managed_secrets: Any = Field(None, description="SkyPilot's; not asked about, and never shown.")
-    service: Any = Field(None, description="SkyPilot's; not asked about.")
-    pool: Any = Field(None, description="SkyPilot's; not asked about.")
-    event_callback: Any = Field(None, description="SkyPilot's; not asked about.")
-    inputs: Any = Field(None, description="SkyPilot's; not asked about.")
-    outputs: Any = Field(None, description="SkyPilot's; not asked about.")
-    config: Any = Field(None, description="SkyPilot's; not asked about.")
+    workdir: Any = Field(None, description="SkyPilot's; not checked.")
+    setup: Any = Field(None, description="SkyPilot's; not checked.")
+    file_mounts: Any = Field(None, description="SkyPilot's; not checked.")
+    volumes: Any = Field(None, description="SkyPilot's; not checked.")
+    secrets: Any = Field(None, description="SkyPilot's; not checked, never shown.")
+    managed_secrets: Any = Field(None, description="SkyPilot's; not checked, never shown.")
+    service: Any = Field(None, description="SkyPilot's; not checked.")
+    pool: Any = Field(None, description="SkyPilot's; not checked.")
+    event_callback: Any = Field(None, description="SkyPilot's; not checked.")
+    inputs: Any = Field(None, description="SkyPilot's; not checked.")
+    outputs: Any = Field(None, description="SkyPilot's; not checked.")
+    config: Any = Field(None, description="SkyPilot's; not checked.")
 
     @classmethod
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
@@ -157,7 +157,7 @@ def started(command: str | None, env: Mapping[str, str]) -> Launcher | None:
 
 
 def gpus(document: Document, resources: SkyPilotResources | None) -> Value[GpuNeed]:
-    """Return the GPUs that ``resources`` asks for of each node."""
+    """Return the GPUs that ``resources`` requests for each node."""
     if resources is not None and resources.accelerators is not None:
         return Value.of(document, of_accelerators(resources.accelerators), "resources", "accelerators")
     for name in ("any_of", "ordered"):
@@ -173,11 +173,11 @@ def _of_choice(choice: object) -> GpuNeed | None:
 
 
 def memory(resources: SkyPilotResources | None) -> int | None:
-    """Return the bytes of memory that ``resources`` asks for of each node; None: it does not say."""
-    told = resources.memory if resources is not None else None
-    if isinstance(told, bool) or not isinstance(told, int | float | str):
+    """Return the bytes of memory that ``resources`` requests for each node; None: it does not say."""
+    given = resources.memory if resources is not None else None
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
         return None
-    found = _COUNTED.match(str(told).strip())
+    found = _COUNTED.match(str(given).strip())
     if found is None or not math.isfinite(float(found[0])):
         return None
     # SkyPilot means the GiB that a machine is sold by ("+" or not, at least so much). The kernel keeps a

@@ -58,7 +58,7 @@ def _read_bytes(path: Path, most: int) -> bytes:
 
 
 def file_problem(path: Path) -> str | None:
-    """Say why *path* is not a file that could be read, without opening it; None where it is one."""
+    """Return why *path* is not a file that could be read, without opening it; None where it is one."""
     try:
         return _kind_problem(path.stat().st_mode)
     except OSError as error:

@@ -1,6 +1,6 @@
 """Read a TOML file that nobody has looked at: bounded, strict, with the place of every key.
 
-The standard library's parser tells no places. tomlkit keeps the text, but tells no line numbers either;
+The standard library's parser gives no positions. tomlkit keeps the text, but has no line numbers either;
 so a scan that knows strings, comments and brackets, and nothing else of TOML, finds the headers and the keys.
 It comes first, and so bounds what the parser is given: nested brackets, which it would follow by recursion,
 and dotted keys, over whose parts it takes quadratic time.
@@ -75,11 +75,11 @@ def read_toml(path: Path, what: str) -> TomlTree:
 
 
 def _toml_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> DocumentError:
-    told = str(error)
-    found = _PLACE.search(told)
+    message = str(error)
+    found = _PLACE.search(message)
     if found is None:
-        return DocumentError(path, f"is not TOML: {printable(told)}")
-    problem = f"is not TOML: {printable(told[: found.start()])}"
+        return DocumentError(path, f"is not TOML: {printable(message)}")
+    problem = f"is not TOML: {printable(message[: found.start()])}"
     if found[1] is None:
         last = text.rstrip("\n").count("\n") + 1
         return DocumentError(path, f"{problem} (at the end of the file)", position=Position(last, 1))

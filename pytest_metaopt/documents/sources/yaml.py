@@ -231,5 +231,5 @@ def _yaml_problem(path: Path, text: str, error: yaml.YAMLError) -> DocumentError
             path, "a tab is used as indentation; YAML takes spaces only", position=_mark(mark)
         )
     context = getattr(error, "context", None)
-    told = f"{problem} ({context})" if context else problem
-    return DocumentError(path, f"is not YAML: {printable(told)}", position=_mark(mark))
+    message = f"{problem} ({context})" if context else problem
+    return DocumentError(path, f"is not YAML: {printable(message)}", position=_mark(mark))

@@ -25,18 +25,18 @@ _LONGEST_COMPARED = 200
 
 
 class Refused(Exception):  # noqa: N818 - the training code is not as it has to be
-    """What was asked for is not there, or is something else; ``str()`` of it says so."""
+    """The requested object does not exist, or is something else; ``str()`` of it says which."""
 
 
 def main(folder: Path) -> None:
     """Answer the request in *folder*, and end without waiting for what the training code left running."""
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     try:
-        answer = {"models": models, "trainer": trainer}[request["ask"]](request)
+        answer = {"models": models, "trainer": trainer}[request["query"]](request)
     except Refused as error:
         answer = {"problem": str(error)}
     except BaseException as error:  # noqa: BLE001 - whatever the training code raises is the answer
-        answer = {"problem": f"{request['name']} raised {_told(error)}"}
+        answer = {"problem": f"{request['name']} raised {_describe(error)}"}
     unfinished = folder / "answer.unfinished"
     unfinished.write_text(json.dumps(answer), encoding="utf-8")
     unfinished.replace(folder / "answer.json")
@@ -79,10 +79,10 @@ def trainer(request: Mapping[str, Any]) -> dict[str, Any]:
             unknown.append(key)
             continue
         for value in values:
-            told = [_refusal(option, value) for option in options]
+            refusals = [_refusal(option, value) for option in options]
             # A parser of subcommands may have several of one name: one that takes it will do.
-            if None not in told:
-                refused.append([key, json.dumps(value, sort_keys=True), told[0]])
+            if None not in refusals:
+                refused.append([key, json.dumps(value, sort_keys=True), refusals[0]])
     return {"names": sorted(actions), "unknown": unknown, "refused": refused}
 
 
@@ -104,7 +104,7 @@ def _by_name(parser: argparse.ArgumentParser) -> dict[str, list[argparse.Action]
 
 
 def _refusal(action: argparse.Action, value: Any) -> str | None:
-    """Say why *action* would not take *value*, as the end of a sentence; None where it would."""
+    """Return why *action* would not take *value*, as the end of a sentence; None where it would."""
     if action.nargs == 0:
         return None if isinstance(value, bool) else f"is {_kind(value)}; it is a flag: expected true or false"
     if isinstance(value, dict):
@@ -115,7 +115,9 @@ def _refusal(action: argparse.Action, value: Any) -> str | None:
             return f"is a list; expected {_wanted(action)}"
         if isinstance(action.nargs, int) and len(value) != action.nargs:
             return f"is a list of {len(value)}; expected {action.nargs} of {_wanted(action)}"
-        return next((told for item in value if (told := _refusal_of_one(action, item)) is not None), None)
+        return next(
+            (problem for item in value if (problem := _refusal_of_one(action, item)) is not None), None
+        )
     return _refusal_of_one(action, value)
 
 
@@ -126,18 +128,18 @@ def _refusal_of_one(action: argparse.Action, value: Any) -> str | None:
     if isinstance(value, bool) and convert is str and not action.choices:
         return f"is {_kind(value)}; expected {_wanted(action)}"
     words = [str(value).lower(), str(value)] if isinstance(value, bool) else [_word(value)]
-    told = None
+    problem = None
     for word in words:
         try:
             taken = convert(word)
         except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
             reason = f" ({error})" if isinstance(error, argparse.ArgumentTypeError) else ""
-            told = f"is {_kind(value)}{reason}; expected {_wanted(action)}"
+            problem = f"is {_kind(value)}{reason}; expected {_wanted(action)}"
             continue
         if action.choices is None or taken in action.choices:
             return None
-        told = f"is none of {', '.join(_choices(action.choices))}{_near(str(value), action.choices)}"
-    return told
+        problem = f"is none of {', '.join(_choices(action.choices))}{_near(str(value), action.choices)}"
+    return problem
 
 
 def _word(value: object) -> str:
@@ -184,7 +186,7 @@ def _looked_up(module: str, name: str) -> Any:
             ) from None
         raise Refused(f"{module} imports {error.name!r}, which is not installed here") from None
     except BaseException as error:  # noqa: BLE001 - as in main
-        raise Refused(f"the import of {module} raised {_told(error)}") from None
+        raise Refused(f"the import of {module} raised {_describe(error)}") from None
     for part in name.split("."):
         if not hasattr(value, part):
             raise Refused(f"{module} has no {part!r}{_near(part, [n for n in dir(value) if n[0] != '_'])}")
@@ -192,7 +194,7 @@ def _looked_up(module: str, name: str) -> Any:
     return value
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     text = " ".join(str(error).split())[:_MOST_CHARACTERS]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

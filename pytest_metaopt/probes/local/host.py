@@ -1,7 +1,7 @@
 """The host that we are on: what a worker of the fleet would report of itself.
 
 What counts is what a process here may use, not what the box has: CPU affinity and cgroup quota for cores, the
-cgroup's limit for memory, ``CUDA_VISIBLE_DEVICES`` for GPUs. NVML (nvidia-ml-py) is asked where it is
+cgroup's limit for memory, ``CUDA_VISIBLE_DEVICES`` for GPUs. NVML (nvidia-ml-py) is queried where it is
 installed, else ``nvidia-smi``; torch is not imported, only looked up.
 """
 
@@ -50,7 +50,7 @@ class Capability:
     :param gpus: the GPUs that it may use.
     :param torch: the version of torch that is installed here; None: none.
     :param git_commit: the commit that the project is at; None: it is not a git repository.
-    :param driver: why GPUs could not be asked for; None where they could, or where there is no driver.
+    :param driver: why GPUs could not be queried for; None where they could, or where there is no driver.
     """
 
     hostname: str
@@ -117,7 +117,7 @@ LONGEST_LOOK = 15.0
 def ask_host(root: Path, limit: float = LONGEST_LOOK) -> Fact:
     """Return what this host has, or why that is not known.
 
-    :param root: the project, whose commit is told.
+    :param root: the project, whose commit is read.
     """
     pool = Pool(limit=limit)
     try:
@@ -239,8 +239,8 @@ def _gpus(run: Runner) -> tuple[list[Gpu], str | None]:
     if done.ending == "missing":
         return [], None
     if not done.succeeded:
-        told = one_line(printable(done.stdout or done.stderr))[:200]
-        return [], f"nvidia-smi: {done.problem}{f': {told}' if told else ''}"
+        output = one_line(printable(done.stdout or done.stderr))[:200]
+        return [], f"nvidia-smi: {done.problem}{f': {output}' if output else ''}"
     return list(gpus_of_smi(done.stdout)), None
 
 
@@ -269,7 +269,9 @@ def _gpus_of_nvml() -> list[Gpu] | None:
         found = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            name, uuid = (_text(ask(handle)) for ask in (pynvml.nvmlDeviceGetName, pynvml.nvmlDeviceGetUUID))
+            name, uuid = (
+                _text(read(handle)) for read in (pynvml.nvmlDeviceGetName, pynvml.nvmlDeviceGetUUID)
+            )
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total
             found.append(Gpu(index, printable(name), uuid, round(memory / _GIB, 2)))
     except pynvml.NVMLError:
@@ -285,11 +287,11 @@ def _text(value: str | bytes) -> str:
 
 def visible(gpus: list[Gpu], environ: Mapping[str, str]) -> Iterator[Gpu]:
     """Yield those of *gpus* that CUDA would show, in its order: up to the first that there is not."""
-    told = environ.get("CUDA_VISIBLE_DEVICES")
-    if told is None:
+    given = environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
         yield from gpus
         return
-    for word in (part.strip() for part in told.split(",")):
+    for word in (part.strip() for part in given.split(",")):
         known = [
             gpu
             for gpu in gpus

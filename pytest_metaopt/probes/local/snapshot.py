@@ -1,6 +1,6 @@
 """What git knows of the folder that a run config copies: the pinned revision, and uncommitted changes.
 
-git is asked on this machine only; nothing is fetched, and no hook, file system monitor or pager is run.
+git runs on this machine only; nothing is fetched, and no hook, file system monitor or pager is run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TURN = threading.BoundedSemaphore(_MOST_AT_ONCE)
 class Pinned:
     """What git says of a pinned revision.
 
-    :param trouble: why git could not be asked; None where it could.
+    :param trouble: why git could not be queried; None where it could.
     :param exists: whether the repository has the revision.
     :param meant: the question whether another branch was meant; empty where none is near.
     :param changed: the paths that differ from what is committed, of what is copied.
@@ -56,12 +56,12 @@ def pinned_revision(run_config: RunConfig, run: Runner) -> Pinned | None:
         return Pinned(trouble=str(run.deadline))
     try:
         keys, value = pin
-        return ask(root, keys[-1], value, [path for _, path in run_config.include_paths], run)
+        return query(root, keys[-1], value, [path for _, path in run_config.include_paths], run)
     finally:
         _TURN.release()
 
 
-def ask(
+def query(
     root: Path,
     kind: str,
     value: str,
@@ -103,19 +103,19 @@ def ask(
 def _has_commit(git: _Git, value: str) -> bool | Result:
     if not value.isprintable():
         return False
-    asked = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{value}^{{commit}}")
+    result = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{value}^{{commit}}")
     # 1: there is none; 128: there is none that could be written so.
-    return asked.succeeded if asked.ending == "exited" else asked
+    return result.succeeded if result.ending == "exited" else result
 
 
 def _has_branch(git: _Git, value: str) -> bool | Result:
     if not re.fullmatch(r"[\w./-]+", value):
         return False
-    asked = git("for-each-ref", "--format=%(refname)", f"refs/heads/{value}", f"refs/remotes/*/{value}")
-    if not asked.succeeded:
-        return asked
+    result = git("for-each-ref", "--format=%(refname)", f"refs/heads/{value}", f"refs/remotes/*/{value}")
+    if not result.succeeded:
+        return result
     # A pattern fits what lies below it too.
-    names = asked.stdout.splitlines()
+    names = result.stdout.splitlines()
     return any(
         name == f"refs/heads/{value}" or re.fullmatch(rf"refs/remotes/[^/]+/{re.escape(value)}", name)
         for name in names
@@ -123,10 +123,10 @@ def _has_branch(git: _Git, value: str) -> bool | Result:
 
 
 def _meant(git: _Git, value: str) -> str:
-    asked = git(
+    result = git(
         "for-each-ref", f"--count={_MOST_BRANCHES}", "--format=%(refname)", "refs/heads", "refs/remotes"
     )
-    names = [re.sub(r"^refs/(?:heads|remotes/[^/]+)/", "", name) for name in asked.stdout.splitlines()]
+    names = [re.sub(r"^refs/(?:heads|remotes/[^/]+)/", "", name) for name in result.stdout.splitlines()]
     return printable(did_you_mean(value, [name for name in names if name != "HEAD"]))
 
 

@@ -43,7 +43,7 @@ class Models:
     :param source: who says so, for messages.
     :param names: their names.
     :param remediation: what to do about a model that is not one of them.
-    :param problem: why the training code could not be asked; None where it could, or was not to be.
+    :param problem: why the training code could not be queried; None where it could, or was not to be.
     """
 
     source: str
@@ -64,7 +64,7 @@ class Trainer:
     :param names: the options that it knows.
     :param unknown: the keys that it does not.
     :param refused: the end of a sentence for each key and value (as JSON) that it does not take.
-    :param problem: why it could not be asked; None where it could.
+    :param problem: why it could not be queried; None where it could.
     """
 
     source: str
@@ -124,7 +124,7 @@ def trainer(manifest: Manifest, settings: Settings, code_root: Path, run: Runner
             for key, value in job.hyper.items():
                 values.setdefault(key, {}).setdefault(as_json(value), value)
     distinct = {key: list(given.values()) for key, given in values.items()}
-    return ask_trainer(settings.trainer, distinct, code_root, run)
+    return query_trainer(settings.trainer, distinct, code_root, run)
 
 
 def ask_registry(where: str, root: Path, run: Runner) -> Models:
@@ -132,7 +132,7 @@ def ask_registry(where: str, root: Path, run: Runner) -> Models:
     named = named_object(where)
     if named is None:
         return Models(where, problem="is not of the form package.module:NAME")
-    answer = _ask({"ask": "models", "module": named[0], "name": named[1]}, root, run)
+    answer = _query({"query": "models", "module": named[0], "name": named[1]}, root, run)
     if "problem" in answer:
         return Models(where, problem=answer["problem"])
     return Models(
@@ -142,7 +142,7 @@ def ask_registry(where: str, root: Path, run: Runner) -> Models:
     )
 
 
-def ask_trainer(where: str, values: Mapping[str, Sequence[Any]], root: Path, run: Runner) -> Trainer:
+def query_trainer(where: str, values: Mapping[str, Sequence[Any]], root: Path, run: Runner) -> Trainer:
     """Return what the trainer at *where* says of *values*.
 
     :param where: ``package.module:build_parser``, or the path of a script that knows ``--help``.
@@ -150,20 +150,20 @@ def ask_trainer(where: str, values: Mapping[str, Sequence[Any]], root: Path, run
     """
     named = named_object(where)
     if named is None:
-        return _ask_script(where, values, root, run)
-    request = {"ask": "trainer", "module": named[0], "name": named[1], "values": values}
-    answer = _ask(request, root, run)
+        return _query_script(where, values, root, run)
+    request = {"query": "trainer", "module": named[0], "name": named[1], "values": values}
+    answer = _query(request, root, run)
     if "problem" in answer:
         return Trainer(where, problem=answer["problem"])
     return Trainer(
         where,
         tuple(answer["names"]),
         frozenset(answer["unknown"]),
-        {(key, value): redact(printable(told)) for key, value, told in answer["refused"]},
+        {(key, value): redact(printable(problem)) for key, value, problem in answer["refused"]},
     )
 
 
-def _ask(request: Mapping[str, Any], root: Path, run: Runner) -> dict[str, Any]:
+def _query(request: Mapping[str, Any], root: Path, run: Runner) -> dict[str, Any]:
     """Return the answer of ``child.py``; where there is none, its ``problem`` says why."""
     with tempfile.TemporaryDirectory(prefix="pytest-metaopt-import-", ignore_cleanup_errors=True) as folder:
         (Path(folder) / "request.json").write_text(json.dumps(request, default=dict), encoding="utf-8")
@@ -195,9 +195,9 @@ def _environ(root: Path) -> dict[str, str]:
 def _problem(done: Result) -> str:
     if done.ending != "exited":
         return _short(f"its import {done.problem}")
-    told = f"its import ended with no answer ({done.problem or 'exit status 0'})"
+    message = f"its import ended with no answer ({done.problem or 'exit status 0'})"
     last = plain(done.stderr).strip().splitlines()[-1:]
-    return _short(f"{told}: {last[0]}" if last else told)
+    return _short(f"{message}: {last[0]}" if last else message)
 
 
 def _short(text: str) -> str:
@@ -213,17 +213,17 @@ class _HelpOption:
     choices: tuple[str, ...]
 
     def refusal(self, value: Any) -> str | None:
-        """Say why it would not take *value*, as far as the help text tells."""
+        """Return why it would not take *value*, as far as the help text says."""
         if self.flag:
             return (
                 None if isinstance(value, bool) else "is not a boolean; it is a flag: expected true or false"
             )
         if isinstance(value, Mapping):
             return "is a table, which no option takes"
-        told = (
+        problems = (
             self._refusal_of_one(item) for item in (value if isinstance(value, tuple | list) else [value])
         )
-        return next((refusal for refusal in told if refusal is not None), None)
+        return next((refusal for refusal in problems if refusal is not None), None)
 
     def _refusal_of_one(self, value: Any) -> str | None:
         if isinstance(value, Mapping | tuple | list):
@@ -240,7 +240,7 @@ class _HelpOption:
         return None
 
 
-def _ask_script(where: str, values: Mapping[str, Sequence[Any]], root: Path, run: Runner) -> Trainer:
+def _query_script(where: str, values: Mapping[str, Sequence[Any]], root: Path, run: Runner) -> Trainer:
     script = root / where
     if not script.is_file():
         return Trainer(where, problem=f"there is no file {script.name!r} in {script.parent.name or '/'}/")
@@ -254,11 +254,11 @@ def _ask_script(where: str, values: Mapping[str, Sequence[Any]], root: Path, run
         return Trainer(where, problem="--help names no options")
     unknown = [key for key in values if key.replace("-", "_") not in options]
     refused = {
-        (key, as_json(value)): told
+        (key, as_json(value)): problem
         for key, given in values.items()
         if key not in unknown
         for value in given
-        if (told := options[key.replace("-", "_")].refusal(value)) is not None
+        if (problem := options[key.replace("-", "_")].refusal(value)) is not None
     }
     return Trainer(where, tuple(options), frozenset(unknown), refused)
 

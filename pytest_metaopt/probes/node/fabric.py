@@ -75,8 +75,8 @@ def fabric_manager(output: Output) -> FabricManager:
     if running or active in ("active", "reloading"):
         return FabricManager("active", version)
     if active == "failed" or sub == "auto-restart":
-        told = _complaint(text) or f"it ended: {shown.get('Result', 'failed')}"
-        return FabricManager("failed", version, told)
+        message = _complaint(text) or f"it ended: {shown.get('Result', 'failed')}"
+        return FabricManager("failed", version, message)
     if load == "masked":
         return FabricManager("inactive", version, "its service is masked")
     if load == "loaded" and active is not None:
@@ -89,6 +89,6 @@ def fabric_manager(output: Output) -> FabricManager:
 
 
 def _complaint(text: str) -> str | None:
-    """Return the last line of its journal that tells why it gave up."""
+    """Return the last line of its journal that says why it gave up."""
     lines = [line for line in text.splitlines() if _COMPLAINT.search(line)]
     return clean(re.sub(r"^.{0,200}?\[[0-9]+\]: ", "", lines[-1])) if lines else None

@@ -22,7 +22,7 @@ class NodeFacts:
     """What a node said.
 
     :param outputs: by the name of the question.
-    :param sent_at: the time here when it was asked, in seconds since 1970.
+    :param sent_at: the time here when the query was sent, in seconds since 1970.
     :param got_at: the time here when its answer was there.
     """
 
@@ -87,7 +87,7 @@ class NodeFacts:
 
     @cached_property
     def driver(self) -> Driver:
-        """Its GPUs, as the driver tells."""
+        """Its GPUs, as the driver reports them."""
         return nvidia_smi.driver(self.output("nvidia_smi"))
 
     @cached_property

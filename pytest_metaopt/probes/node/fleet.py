@@ -1,4 +1,4 @@
-"""The fleet: every node of a launch, asked on its own and all at the same time."""
+"""The fleet: every node of a launch, each queried on its own and all at the same time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NO_SHELL = Trouble(
     "was reached, but did not answer the questions",
     "Let it have a POSIX sh, and base64 (coreutils or busybox), on the PATH of such a session.",
 )
-_STOPPED = Trouble("other", "was not asked, because the session ended", "Run the preflight again.")
+_STOPPED = Trouble("other", "was not queried, because the session ended", "Run the preflight again.")
 
 
 @dataclass(frozen=True)
@@ -50,43 +50,43 @@ class Answer:
     seconds: float
 
 
-class _Asking:
+class _Query:
     """A question to one host, and, once ``ready`` is set, what was heard."""
 
-    def __init__(self, node: Node, asked: dict[str, Question]) -> None:
+    def __init__(self, node: Node, questions: dict[str, Question]) -> None:
         self.node = node
-        self.asked = asked
+        self.questions = questions
         self.ready = threading.Event()
         self.heard = Heard(Reply("", _STOPPED, 0.0), "", 0.0, 0.0)
 
-    def ask(self, limit: float, folder: Path | None, stop: threading.Event | None) -> None:
-        """Ask the host, unless another worker of the session has."""
+    def query(self, limit: float, folder: Path | None, stop: threading.Event | None) -> None:
+        """Query the host, unless another worker of the session has."""
 
         def here() -> Heard:
             mark = secrets.token_hex(12)
-            text = sections.command(sections.script(self.asked, mark))
+            text = sections.command(sections.script(self.questions, mark))
             sent_at = time.time()
-            reply = reach.ask(self.node.host, text, Deadline.after(limit), stop)
+            reply = reach.query(self.node.host, text, Deadline.after(limit), stop)
             return Heard(reply, mark, sent_at, time.time())
 
         try:
             if stop is None or not stop.is_set():
-                question = repr((self.node.host.text, sorted(self.asked.items())))
+                question = repr((self.node.host.text, sorted(self.questions.items())))
                 self.heard = relay.shared(folder, question, here, stop) or self.heard
         finally:
             self.ready.set()
 
 
 class Fleet:
-    """The nodes of a launch, asked from the moment on that this is made.
+    """The nodes of a launch; the queries start when this is created.
 
-    Hosts that are the same and are asked the same are asked once. The threads are daemons: one that is stuck
-    in something that can't be killed does not keep the session from ending.
+    The same queries to the same host are sent once. The threads are daemons: one that is stuck
+    in something that cannot be killed does not keep the session from ending.
 
     :param limit: the seconds that each node has, from when its turn comes.
-    :param connections: how many are asked at a time.
+    :param connections: how many are queried at a time.
     :param folder: where the workers of a session share answers; None: there is one process.
-    :param stop: once this is set, what runs is killed and the rest is not asked.
+    :param stop: once this is set, running queries are killed and the rest is not sent.
     """
 
     def __init__(
@@ -105,20 +105,20 @@ class Fleet:
         self._limit = limit
         self._folder = folder
         self._stop = stop
-        self._waiting: queue.SimpleQueue[_Asking] = queue.SimpleQueue()
-        self._askings: dict[str, _Asking] = {}
+        self._waiting: queue.SimpleQueue[_Query] = queue.SimpleQueue()
+        self._queries: dict[str, _Query] = {}
         self._answers: dict[str, Answer] = {}
         self._computed: dict[str, Any] = {}
-        same: dict[tuple[str, tuple[Question, ...]], _Asking] = {}
+        same: dict[tuple[str, tuple[Question, ...]], _Query] = {}
         self._neighbours: dict[str, Node | None] = {}
         for node, neighbour in zip(self.nodes, neighbours(self.nodes), strict=True):
             self._neighbours[node.name] = neighbour
-            asked = dict(questions(launch, neighbour))
-            key = (node.host.text, tuple(asked.values()))
+            own = dict(questions(launch, neighbour))
+            key = (node.host.text, tuple(own.values()))
             if key not in same:
-                same[key] = _Asking(node, asked)
+                same[key] = _Query(node, own)
                 self._waiting.put(same[key])
-            self._askings[node.name] = same[key]
+            self._queries[node.name] = same[key]
         self._threads = [
             threading.Thread(target=self._work, name=f"metaopt-node-{number}", daemon=True)
             for number in range(min(connections, len(same)))
@@ -135,18 +135,18 @@ class Fleet:
     def _work(self) -> None:
         while True:
             try:
-                asking = self._waiting.get_nowait()
+                waiting = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            asking.ask(self._limit, self._folder, self._stop)
+            waiting.query(self._limit, self._folder, self._stop)
 
     def answer(self, node: Node) -> Answer:
         """Return what is known of a node; waits until it has answered, or its time is over."""
         known = self._answers.get(node.name)
         if known is None:
-            asking = self._askings[node.name]
-            asking.ready.wait()
-            heard = asking.heard
+            waiting = self._queries[node.name]
+            waiting.ready.wait()
+            heard = waiting.heard
             reply = heard.reply
             outputs = sections.read(reply.said, heard.mark)
             trouble = reply.trouble
@@ -160,7 +160,7 @@ class Fleet:
         """Return what a node said; waits for it.
 
         :param wanted: the questions that matter, by name.
-        :raises CheckFailed: it could not be asked, or did not come to one of these.
+        :raises CheckFailed: it could not be queried, or did not reach one of these.
         """
         answer = self.answer(node)
         if answer.trouble is not None and not all(name in answer.facts.outputs for name in wanted or ("",)):
@@ -189,8 +189,8 @@ class Fleet:
         value: _Value = self._computed[name]
         return value
 
-    def told(self) -> Iterator[NodeFacts]:
-        """Yield what each node said that could be asked; waits for them all."""
+    def answering(self) -> Iterator[NodeFacts]:
+        """Yield the facts of each node that answered; waits for them all."""
         for node in self.nodes:
             answer = self.answer(node)
             if answer.trouble is None:
@@ -208,7 +208,7 @@ def neighbours(nodes: Sequence[Node]) -> Sequence[Node | None]:
 
 @probe("fleet")
 def fleet(launch: Launch, settings: Settings, session_folder: Path | None, run: Runner) -> Fleet:
-    """The nodes of the launch, each asked in one round trip, all of them at once."""
+    """The nodes of the launch, each queried in one round trip, all of them at once."""
     return Fleet(
         launch.facts,
         limit=settings.timeout,

@@ -12,13 +12,13 @@ SLOWDOWNS: Mapping[str, str] = MappingProxyType(
     {
         "hw_slowdown": "slowed down by the hardware",
         "hw_thermal_slowdown": "slowed down by the hardware: too hot",
-        "hw_power_brake_slowdown": "slowed down by the hardware: the power supply asks for it",
+        "hw_power_brake_slowdown": "slowed down by the hardware: the power supply requests it",
         "sw_thermal_slowdown": "slowed down by the driver: too hot",
     }
 )
-"""The event reasons that tell of a fault, with what they mean; the others are how a GPU normally works.
+"""The event reasons that mean a fault, with an explanation; the others are how a GPU normally works.
 
-Driver 375 tells ``hw_slowdown`` alone, those from 460 on also which of the two it is.
+Driver 375 reports ``hw_slowdown`` alone, those from 460 on also which of the two it is.
 """
 
 
@@ -26,8 +26,8 @@ Driver 375 tells ``hw_slowdown`` alone, those from 460 on also which of the two 
 class Process:
     """A process that uses a GPU.
 
-    :param name: its program, without arguments; None: not told (it may be another's container).
-    :param used_mib: the memory of the GPU that it holds; None: not told.
+    :param name: its program, without arguments; None: not known (it may be in another container).
+    :param used_mib: the memory of the GPU that it holds; None: not known.
     """
 
     pid: int
@@ -51,7 +51,7 @@ class RemappedRows:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as ``nvidia-smi -q -x`` tells it; None in each field: it was not told.
+    """A GPU as ``nvidia-smi -q -x`` reports it; a field is None where that gives no value.
 
     :param index: its number, as in ``nvidia-smi -i``.
     :param pci: where it sits, as Xids name it: ``0000:1b:00``.
@@ -64,7 +64,7 @@ class Gpu:
     :param retired_pending: a page of memory awaits retirement (before Ampere): the GPU needs a reset.
     :param mig: whether it is cut into instances.
     :param instances: the memory of each of these, in MiB.
-    :param recovery: what the driver asks for (``Reset``, ``Reboot``, ``Drain and Reset``); None: nothing.
+    :param recovery: what the driver requests (``Reset``, ``Reboot``, ``Drain and Reset``); None: nothing.
     :param fault: ``GPU is lost`` or ``GPU requires reset``, where it stands in place of any value.
     :param unreadable: the fields that answered with an error in place of a value.
     """
@@ -95,5 +95,5 @@ class Gpu:
 
     @property
     def slowdowns(self) -> tuple[str, ...]:
-        """Those of the reasons that tell of a fault."""
+        """Those of the reasons that mean a fault."""
         return tuple(reason for reason in self.reasons if reason in SLOWDOWNS)

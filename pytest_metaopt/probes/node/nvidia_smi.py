@@ -19,8 +19,8 @@ from .text import LONGEST_OUTPUT, LONGEST_VALUE, clean
 # has the status of its last command.
 NVIDIA_SMI_COMMAND = (
     "command -v nvidia-smi >/dev/null 2>&1 || { echo 'nvidia-smi: not found'; exit 127; };"
-    " told=$(nvidia-smi -q -x 2>&1); status=$?;"
-    " printf '%s\\n' \"$told\" | sed -e '/<supported_clocks>.*<\\/supported_clocks>/d'"
+    " output=$(nvidia-smi -q -x 2>&1); status=$?;"
+    " printf '%s\\n' \"$output\" | sed -e '/<supported_clocks>.*<\\/supported_clocks>/d'"
     " -e '/<accounted_processes>.*<\\/accounted_processes>/d'"
     " -e '/<supported_clocks>/,/<\\/supported_clocks>/d'"
     " -e '/<accounted_processes>/,/<\\/accounted_processes>/d'; exit $status"
@@ -39,7 +39,7 @@ _UNREADABLE = frozenset({"unknown error", "err!", *_FAULTS})
 
 @dataclass(frozen=True)
 class Driver:
-    """What NVIDIA's driver tells of a node.
+    """What NVIDIA's driver reports about a node.
 
     :param version: of the driver.
     :param cuda: the newest CUDA that it runs.
@@ -98,20 +98,20 @@ _SAID = (
 
 
 def _unanswered(output: Output) -> str:
-    told = clean(output.text)
-    lowered = told.lower()
+    message = clean(output.text)
+    lowered = message.lower()
     if output.status == NO_SUCH_COMMAND or re.search(r"nvidia-smi: (?:command )?not found", lowered):
         return "no NVIDIA driver: there is no nvidia-smi"
     for sentence, meaning in _SAID:
         if sentence in lowered:
             return meaning
-    if told:
-        return f"nvidia-smi says: {told}"
+    if message:
+        return f"nvidia-smi says: {message}"
     return f"nvidia-smi says nothing (exit status {output.status})"
 
 
 def _lost(text: str) -> tuple[str, ...]:
-    """Return the lines that tell of a GPU that does not answer.
+    """Return the lines about a GPU that does not answer.
 
     Older drivers stop there ("Unable to determine the device handle for GPU0000:CB:00.0: Unknown Error"), 610
     goes on with the others. "GPU is lost" comes with an advice to reboot.
@@ -128,7 +128,7 @@ def _gpu(index: int, node: ET.Element) -> Gpu:
     unreadable = dict.fromkeys(
         clean(found.tag) for found in node.iter() if _bare(found.text or "") in _UNREADABLE
     )
-    fault = next((told for found in node.iter() if _bare(told := found.text or "") in _FAULTS), None)
+    fault = next((value for found in node.iter() if _bare(value := found.text or "") in _FAULTS), None)
     return Gpu(
         index=index,
         name=_value(node, "product_name") or "unknown",
@@ -175,7 +175,7 @@ def _reasons(node: ET.Element) -> Iterator[str]:
 def _uncorrected(errors: ET.Element | None, period: str) -> int | None:
     """Return the errors that ECC found and could not correct.
 
-    Up to Volta they are ``double_bit``, with a total; then of SRAM and of DRAM. Newer drivers tell those
+    Up to Volta they are ``double_bit``, with a total; then of SRAM and of DRAM. Newer drivers report those
     of SRAM apart by how they were found.
     """
     if errors is None:
@@ -207,7 +207,7 @@ def _processes(node: ET.Element) -> Iterator[Process]:
     for found in node.findall("processes/process_info")[:_MOST_PROCESSES]:
         pid = _number(found, "pid")
         if pid is not None:
-            # New drivers tell the whole command line, which may hold a secret.
+            # New drivers give the whole command line, which may hold a secret.
             name = (_value(found, "process_name") or "").split(" -", 1)[0]
             yield Process(pid, name or None, _number(found, "used_memory"))
 
@@ -218,7 +218,7 @@ def _fabric(node: ET.Element) -> Fabric | None:
 
 
 def _recovery(node: ET.Element) -> str | None:
-    """Return what the driver asks for: 535 has two switches for it, 575 says it in words."""
+    """Return the recovery that the driver requests: 535 has two switches for it, 575 says it in words."""
     action = _value(node, "gpu_recovery_action")
     if action:
         return action

@@ -66,7 +66,7 @@ class PathToNeighbour:
     :param whole: whether one of the full MTU arrives; None: that could not be tried.
     :param standard: whether one of 1500 bytes does; None: not tried.
     :param small: whether a small one does; None: not tried.
-    :param told: what ``ping`` said of the first that did not arrive.
+    :param output: what ``ping`` said of the first that did not arrive.
     :param problem: why it is not known.
     """
 
@@ -76,7 +76,7 @@ class PathToNeighbour:
     whole: bool | None = None
     standard: bool | None = None
     small: bool | None = None
-    told: str = ""
+    output: str = ""
     problem: str | None = None
 
 
@@ -99,11 +99,11 @@ def path_to_neighbour(text: str) -> PathToNeighbour:
             device, _, size = rest.partition(" ")
             mtu = whole_number(size)
         elif word == "ping":
-            size, status, told = (*rest.split(" ", 2), "", "")[:3]
+            size, status, output = (*rest.split(" ", 2), "", "")[:3]
             if status not in {"0", "1"}:
                 # An option that this ping has not, or no right to send one: that says nothing of the path.
-                return PathToNeighbour(address, device, mtu, problem=f"ping could not be used: {told}")
-            tried.append((whole_number(size) or 0, status == "0", told))
+                return PathToNeighbour(address, device, mtu, problem=f"ping could not be used: {output}")
+            tried.append((whole_number(size) or 0, status == "0", output))
     if mtu is None:
         return PathToNeighbour(address, device, problem=f"there is no interface {device}")
     if not tried:
@@ -119,5 +119,5 @@ def path_to_neighbour(text: str) -> PathToNeighbour:
         by_size.get(whole),
         by_size.get(STANDARD_MTU - overhead),
         by_size.get(56),
-        next((told for _, arrived, told in tried if not arrived), ""),
+        next((output for _, arrived, output in tried if not arrived), ""),
     )

@@ -1,4 +1,4 @@
-"""What each node of a launch is asked, all in one round trip."""
+"""The queries to each node of a launch, all in one round trip."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ GPU_COMMANDS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "nvidia_smi": (20, NVIDIA_SMI_COMMAND),
     }
 )
-"""What a node with GPUs is asked: seconds that the answer may take (0: it waits for nothing), and command.
+"""The queries to a node with GPUs: seconds that the answer may take (0: it waits for nothing), and command.
 
-They change nothing, never ask for a password, and end with output also where the tool is missing.
+They change nothing, never prompt for a password, and end with output also where the tool is missing.
 """
 
 
 def questions(launch: LaunchFacts, neighbour: Node | None) -> Mapping[str, Question]:
-    """Return what each node of a launch is asked: what may hang comes last.
+    """Return the queries to each node of a launch: what may hang comes last.
 
     :param neighbour: the node that a packet of full size is sent to; None: none.
     """
-    asked = {
+    queries = {
         "clock": clock.QUESTION,
         "system": Question(_SYSTEM_COMMAND, 0),
         "env": Question(ENVIRONMENT_COMMAND, 5),
         "interfaces": network.QUESTION,
     }
-    asked["limits"] = Question(LIMITS_COMMAND, 0)
+    queries["limits"] = Question(LIMITS_COMMAND, 0)
     if neighbour is not None and neighbour.address is not None:
         interface = launch.interface.value or ""
         given = f"neighbour={shlex.quote(neighbour.address)} interface={shlex.quote(interface)}"
         # A ping waits a second; what may wait for longer is the look-up of a name.
-        asked["path"] = Question(f"{given}\n{PATH_COMMAND}", 0 if is_ip_address(neighbour.address) else 20)
+        queries["path"] = Question(f"{given}\n{PATH_COMMAND}", 0 if is_ip_address(neighbour.address) else 20)
     if launch.storage_path.value is not None:
         # A network file system whose server is gone answers never.
-        asked["storage"] = Question(f"p={shlex.quote(launch.storage_path.value)}\n{STORAGE_COMMAND}", 10)
+        queries["storage"] = Question(f"p={shlex.quote(launch.storage_path.value)}\n{STORAGE_COMMAND}", 10)
     if launch.gpus.given:
         # A driver that hangs keeps its own answer back, not the Xid that explains it.
         for name, (seconds, command) in GPU_COMMANDS.items():
             if name != "fabric_manager" or launch.has_nvswitch:
-                asked[name] = Question(command, seconds)
-    asked["clock_at_end"] = clock.QUESTION
-    return asked
+                queries[name] = Question(command, seconds)
+    queries["clock_at_end"] = clock.QUESTION
+    return queries

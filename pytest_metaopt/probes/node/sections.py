@@ -1,4 +1,4 @@
-"""One POSIX sh script that asks a host several things in one round trip, and the reading of what it says.
+"""One POSIX sh script that queries a host for several things in one round trip, and the parser of its output.
 
 The script needs ``sh`` and ``base64`` on the host, no Python, and makes no file there. Each thing has a
 time limit of its own where the host has ``timeout``; what does not come to an end leaves what was said.
@@ -25,7 +25,7 @@ LC_ALL=C; export LC_ALL
 PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; export PATH
 limited=
 timeout -k 1 5 true >/dev/null 2>&1 && limited=yes
-ask() {
+query() {
   printf '\n%s begin %s\n' "$mark" "$1"
   if [ "$2" -eq 0 ]; then (eval "$3") 2>&1
   elif [ -n "$limited" ]; then timeout -k 1 "$2" sh -c "$3" 2>&1
@@ -66,7 +66,7 @@ NOT_SAID = Output("", None)
 
 @dataclass(frozen=True)
 class Question:
-    """A thing to ask a host.
+    """A query to a host.
 
     :param command: one for ``sh -c`` that changes nothing.
     :param seconds: what it may take; 0: it waits for nothing, and a limit would cost more than it does.
@@ -77,7 +77,7 @@ class Question:
 
 
 def script(questions: Mapping[str, Question], mark: str) -> str:
-    """Return the script that asks *questions*, in their order.
+    """Return the script that runs *questions*, in their order.
 
     It is one compound command: a script that was cut on its way does nothing. Lines of their own would run
     up to the cut, and ``>/dev/null`` without its end makes a file.
@@ -88,11 +88,11 @@ def script(questions: Mapping[str, Question], mark: str) -> str:
     wrong = [name for name in questions if not _NAME.fullmatch(name)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is not a name for a question")
-    asked = "\n".join(
-        f"ask {name} {question.seconds} {shlex.quote(question.command)}"
+    queries = "\n".join(
+        f"query {name} {question.seconds} {shlex.quote(question.command)}"
         for name, question in questions.items()
     )
-    return f"{{{_PREAMBLE}mark={shlex.quote(mark)}\n{asked}\n}} </dev/null\n"
+    return f"{{{_PREAMBLE}mark={shlex.quote(mark)}\n{queries}\n}} </dev/null\n"
 
 
 def command(text: str) -> str:

@@ -14,10 +14,10 @@ from .pcie import pci_address
 from .sections import Output
 from .text import LONGEST_OUTPUT, clean
 
-# A log without a line of interest must differ from one that can't be read, so a first line tells how it was
+# A log without a line of interest must differ from one that can't be read, so a first line says how it was
 # read. An empty log counts as unreadable: journalctl shows one to those who may not read it. The files hold
 # older boots too; "Linux version" begins each boot. Where that is missing, the ring buffer was overwritten or
-# the file rotated: the next source is read, too, but on a node without the driver, of which nothing is told.
+# the file rotated: the next source is read, too, but on a node without the driver, which has none.
 KERNEL_LOG_COMMAND = (
     'read_with() { "$@" 2>/dev/null | awk -v how="$*" \''
     "/ Linux version [0-9]/ { found = 0; boot = 1 }"
@@ -78,7 +78,7 @@ XIDS: Mapping[int, str] = MappingProxyType(
 class Xid:
     """An error that the driver wrote into the kernel's log.
 
-    :param pci: the GPU: its domain, bus and device (:attr:`Gpu.pci`); None: not told.
+    :param pci: the GPU: its domain, bus and device (:attr:`Gpu.pci`); None: not known.
     :param text: what the driver says of it.
     """
 
@@ -133,11 +133,11 @@ def xids(output: Output) -> KernelLog:
         named = _FALLEN_GPU.search(line)
         if named:
             gpu = pci_address(named[1])
-        told = _XID.search(line)
-        if told:
+        match = _XID.search(line)
+        if match:
             # A GPU that is cut into instances has the instance behind it: "PCI:0000:b7:00 GPU-I:05".
-            place = told[1].split()
-            found.append(Xid(int(told[2]), pci_address(place[0]) if place else None, clean(told[3] or "")))
+            place = match[1].split()
+            found.append(Xid(int(match[2]), pci_address(place[0]) if place else None, clean(match[3] or "")))
         elif "fallen off the bus" in line and not any((xid.number, xid.pci) == (79, gpu) for xid in found):
             found.append(Xid(79, gpu, clean(line.rpartition("NVRM:")[2])))
     problem = None if whole else "the kernel's log does not go back to the boot, its beginning is overwritten"

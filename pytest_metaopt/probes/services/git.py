@@ -57,7 +57,7 @@ _LONGEST_MESSAGE = 400
 class Repository:
     """What became of asking a repository.
 
-    :param shown: the repository as it may be told: without a password or token.
+    :param shown: the repository as messages show it: without a password or token.
     :param reachable: git read its references.
     :param head: the commit of HEAD; None where it is not reachable, or empty.
     :param trouble: what kind of reason there is; None where it is reachable.
@@ -79,10 +79,10 @@ def git_repository(campaign: Document, project_root: Path, run: Runner) -> Repos
     value = campaign.get("project.repo")
     if not isinstance(value, str) or not value.strip():
         return None
-    return ask(value, project_root, run)
+    return query(value, project_root, run)
 
 
-def ask(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | None = None) -> Repository:
+def query(value: str, root: Path, run: Runner, *, environ: Mapping[str, str] | None = None) -> Repository:
     """Ask the repository *value*: a URL, ``host:path``, or a path, which may be relative to *root*.
 
     :param environ: the environment that git gets, made silent; None: ours.
@@ -128,12 +128,12 @@ def address(value: str, root: Path) -> str:
 
 def _is_path(value: str) -> bool:
     colon, slash = value.find(":"), value.find("/")
-    # As git itself tells "host:path" from a path (url_is_local_not_ssh, git 2.39).
+    # As git itself distinguishes "host:path" from a path (url_is_local_not_ssh, git 2.39).
     return colon < 0 or 0 <= slash < colon
 
 
 def _is_ssh(value: str) -> bool:
-    """Tell whether git uses ssh for *value*, unless the user's settings rewrite it."""
+    """Return whether git uses ssh for *value*, unless the user's settings rewrite it."""
     scheme = _SCHEME.match(value)
     if scheme is not None:
         return "ssh" in scheme[1].lower()
@@ -153,7 +153,7 @@ _OWN_VARIABLES = (
 
 
 def silent(environ: Mapping[str, str], ssh: str | None = None) -> dict[str, str]:
-    """Return *environ*, changed so that git and what it runs ask nobody, and speak English."""
+    """Return *environ*, changed so that git and what it runs never prompt, and speak English."""
     changed = {
         name: value
         for name, value in environ.items()
@@ -178,13 +178,13 @@ def silent(environ: Mapping[str, str], ssh: str | None = None) -> dict[str, str]
 
 def _ssh_command(environ: Mapping[str, str], root: Path, run: Runner) -> str | None:
     """Return the ssh command that git would use, with ``BatchMode``; None where that is not plain ssh."""
-    told = environ.get("GIT_SSH_COMMAND")
-    if told is None:
-        asked = run(["git", "config", "--get", "core.sshCommand"], cwd=root, environ=silent(environ))
-        told = asked.stdout.strip() if asked.succeeded else None
-    if not told and environ.get("GIT_SSH"):
+    given = environ.get("GIT_SSH_COMMAND")
+    if given is None:
+        result = run(["git", "config", "--get", "core.sshCommand"], cwd=root, environ=silent(environ))
+        given = result.stdout.strip() if result.succeeded else None
+    if not given and environ.get("GIT_SSH"):
         return None
-    command = told or "ssh"
+    command = given or "ssh"
     try:
         program = Path(shlex.split(command)[0]).name
     except (ValueError, IndexError):

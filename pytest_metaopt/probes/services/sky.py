@@ -3,14 +3,14 @@
 Measured with SkyPilot 0.14.1, 0.10.5 and 0.8.1 on Python 3.11 (their answers are recorded in
 ``tests/probes/recorded``):
 
-- ``sky --version`` prints ``skypilot, version 0.14.1`` and asks no server.
+- ``sky --version`` prints ``skypilot, version 0.14.1`` and contacts no server.
 - ``sky check <cloud> -o json`` came with 0.12.0; older ones exit with 2 and "No such option". It exits with 0
   whether the cloud is enabled or not, and gives no reason; the plain ``sky check <cloud>`` does, in colours.
 - In 0.10.5 and 0.14.1, not yet in 0.8.1, it is an API server that looks. Where none answers, ``sky`` starts
   one. That takes 17 to 33 s on two cores, and the server lives on in a session of its own, also where the
   ``sky`` that started it is killed. It looks with its own ``HOME`` and environment, not with those of the
-  ``sky`` that asks.
-- ``SKYPILOT_API_SERVER_LOCAL_PORT`` (from 0.14.0 on; before, always 46580) tells servers apart.
+  ``sky`` that calls it.
+- ``SKYPILOT_API_SERVER_LOCAL_PORT`` (from 0.14.0 on; before, always 46580) distinguishes servers.
 
 The environment is handed on as it is: the server may be started by us, and keeps it.
 """
@@ -87,7 +87,7 @@ class Cloud:
 
     :param name: as ``sky check`` takes it.
     :param enabled: SkyPilot calls it enabled; None where it did not say.
-    :param capabilities: what it is enabled for: ``compute``, ``storage``. SkyPilot 0.8.1 tells none.
+    :param capabilities: what it is enabled for: ``compute``, ``storage``. SkyPilot 0.8.1 lists none.
     :param reason: SkyPilot's own words on why it is not; may have several lines.
     :param problem: why there is no answer, as a phrase.
     :param known: the clouds that this SkyPilot knows, where it does not know this one.
@@ -127,10 +127,10 @@ def skypilot(run: Runner) -> SkyPilot:
 def sky_cloud(campaign: Document, run: Runner) -> Cloud | None:
     """What SkyPilot says of the campaign's compute.provider; None where that is not a cloud."""
     name = infra_name(campaign.get("compute.provider"))
-    return ask(name, run) if name is not None else None
+    return query(name, run) if name is not None else None
 
 
-def ask(name: str, run: Runner) -> Cloud:
+def query(name: str, run: Runner) -> Cloud:
     """Ask SkyPilot about the cloud that ``sky check`` takes as *name*."""
     result = run(["sky", "check", name, "-o", "json"])
     starting = "Starting a local server" in plain(result.stdout)
@@ -142,10 +142,10 @@ def ask(name: str, run: Runner) -> Cloud:
     if not result.succeeded and not _lacks_option(result):
         return _refused(name, result)
     # It is not enabled, and only the plain text says why; or there is nothing but plain text.
-    told = _from_text(name, run(["sky", "check", name]))
+    cloud = _from_text(name, run(["sky", "check", name]))
     if answer is None:
-        return told
-    reason = told.reason if told.enabled is not None else None
+        return cloud
+    reason = cloud.reason if cloud.enabled is not None else None
     return Cloud(name, answer.enabled, answer.capabilities, reason)
 
 
@@ -161,8 +161,13 @@ def _from_json(name: str, result: Result) -> Cloud | None:
     except ValueError:
         return None
     mappings = [enabled for enabled in workspaces.values() if isinstance(enabled, dict)]
-    own = [told for enabled in mappings for shown, told in enabled.items() if _is_same(name, shown)]
-    words = (str(word) for told in own if isinstance(told, list) for word in told)
+    own = [
+        capabilities
+        for enabled in mappings
+        for shown, capabilities in enabled.items()
+        if _is_same(name, shown)
+    ]
+    words = (str(word) for capabilities in own if isinstance(capabilities, list) for word in capabilities)
     return Cloud(name, bool(own), tuple(dict.fromkeys(words)))
 
 
@@ -203,7 +208,7 @@ def _reason(below: str) -> str | None:
         below = below.rstrip().rpartition("\n")[2]
     first, newline, rest = below.partition("\n")
     if first.strip() == "error" and rest.strip():
-        # All that Vast's check says (0.14.1) of what is wrong; what stands below tells more.
+        # All that Vast's check says (0.14.1) of what is wrong; what stands below says more.
         first, newline, rest = textwrap.dedent(rest).strip().partition("\n")
     text = printable(redact(f"{first.strip()}{newline}{textwrap.dedent(rest)}".strip()))
     return text[:_LONGEST_REASON] or None

@@ -2,11 +2,11 @@
 
 Measured with vastai 1.9.1, which ``skypilot[vast]`` 0.14.1 installs, against a local server:
 
-- ``vastai show user --raw`` asks ``/api/v0/users/current`` and prints the account as JSON.
+- ``vastai show user --raw`` requests ``/api/v0/users/current`` and prints the account as JSON.
 - Where the server says no, it exits with 0 all the same, and says ``{"error": true, "status_code": 401,
   "msg": "Invalid user key"}`` on stderr; where no server answers, with a traceback and 1.
 - ``VAST_API_KEY`` comes before the key file there. SkyPilot's check looks at the file only, so it is the key
-  in the file that is asked about.
+  in the file that is read.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def vast_account(run: Runner) -> VastAccount:
     if not answer.get("error") and "id" in answer:
         return VastAccount(True)
     status, message = answer.get("status_code"), _short(str(answer.get("msg", "")))
-    told = f"Vast answers with status {status}: {message}" if status else f"Vast answers: {message}"
-    return VastAccount(False if status in _REFUSED else None, told)
+    problem = f"Vast answers with status {status}: {message}" if status else f"Vast answers: {message}"
+    return VastAccount(False if status in _REFUSED else None, problem)
 
 
 def _program() -> str:

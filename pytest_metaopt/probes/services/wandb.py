@@ -66,7 +66,7 @@ class Credential:
     """A credential for the W&B server, or that there is none.
 
     :param hosts: the server's host, with its port where one is given; for the public service there are two.
-    :param told_by: what names the server: a variable, ``wandb.base_url``, a settings file, or ``the client``.
+    :param named_by: what names the server: a variable, ``wandb.base_url``, a settings file or ``the client``.
     :param source: where a credential was found: a variable or a file; None: nowhere.
     :param flaw: why the client would refuse what was found, as a phrase.
     :param netrc: the netrc file that was looked at, whether or not the credential is in it.
@@ -74,7 +74,7 @@ class Credential:
     """
 
     hosts: tuple[str, ...]
-    told_by: str
+    named_by: str
     source: str | None
     flaw: str | None
     netrc: NetrcFile
@@ -94,11 +94,11 @@ class Key:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found, with the key: only for a probe that asks the server, and hands the key on to nobody.
+    """What was found, with the key: only for a probe that queries the server, and hands the key on to nobody.
 
-    :param credential: what may be told.
+    :param credential: what reports may show.
     :param key: the key itself; None where there is none, or an identity token in its place.
-    :param bases: the URLs that the server may be asked at, in the order to try them; none has a user part.
+    :param bases: the URLs that the server may be reached at, in the order to try them; none has a user part.
     """
 
     credential: Credential
@@ -110,10 +110,10 @@ class Found:
 class Viewer:
     """Whose credential it is, as the server says.
 
-    :param host: the server that was asked, or would have been; None where it is not known.
+    :param host: the server that was queried, or would have been; None where it is not known.
     :param accepted: the server takes the credential; False: it refuses it; None: it did not say.
     :param username: of the account that the credential belongs to.
-    :param entities: the account's own entity and its teams, as far as the server tells them.
+    :param entities: the account's own entity and its teams, as far as the server lists them.
     :param problem: why it is not accepted, as a phrase.
     """
 
@@ -144,12 +144,12 @@ def find(base_url: object, root: Path, *, environ: Mapping[str, str] | None = No
     """Look as :func:`look` does, and keep the key."""
     known = our_environment() if environ is None else environ
     settings = _Settings(known, root)
-    told_by, url = _server(base_url, known, settings)
+    named_by, url = _server(base_url, known, settings)
     file = _netrc_file(known)
     try:
         machines = _machines(url)
     except ValueError as error:
-        return Found(Credential((), told_by, None, None, file, problem=f"{told_by} {error}"))
+        return Found(Credential((), named_by, None, None, file, problem=f"{named_by} {error}"))
     hosts = tuple(printable(machine.rpartition("@")[2]) for machine in machines)
     keys, file = _keys(file, machines)
     source, flaw = _from_environment(known)
@@ -160,7 +160,7 @@ def find(base_url: object, root: Path, *, environ: Mapping[str, str] | None = No
     if source is None and (kept := settings.get("api_key")) is not None and url == settings.get("base_url"):
         key = kept
         source, flaw = settings.place("api_key"), _flaw(key)
-    credential = Credential(hosts, told_by, source, flaw, file)
+    credential = Credential(hosts, named_by, source, flaw, file)
     return Found(credential, None if key is None else Key(key), _bases(url))
 
 
@@ -182,7 +182,7 @@ def _machines(url: object) -> tuple[str, ...]:
     if url is None:
         return SAAS_HOSTS
     if not isinstance(url, str):
-        raise ValueError("is not text")  # noqa: TRY004 - all that is wrong with it is told in one way
+        raise ValueError("is not text")  # noqa: TRY004 - one exception for all that is wrong with it
     if not url.strip():
         raise ValueError("is set, but empty")
     try:
@@ -202,7 +202,7 @@ def _machines(url: object) -> tuple[str, ...]:
 
 
 def _bases(url: object) -> tuple[str, ...]:
-    """Return the URLs at which the server of *url*, which the client takes, may be asked."""
+    """Return the URLs at which the server of *url*, which the client takes, may be reached."""
     if not isinstance(url, str):
         return tuple(f"https://{host}" for host in SAAS_HOSTS)
     parts = urlsplit(url)
@@ -243,8 +243,8 @@ def _flaw(key: str) -> str | None:
 
 
 def _home(environ: Mapping[str, str]) -> Path:
-    told = environ.get("HOME")
-    return Path(told) if told else Path.home()
+    given = environ.get("HOME")
+    return Path(given) if given else Path.home()
 
 
 def _expanded(path: str, environ: Mapping[str, str]) -> Path:
@@ -254,9 +254,9 @@ def _expanded(path: str, environ: Mapping[str, str]) -> Path:
 
 
 def _netrc_file(environ: Mapping[str, str]) -> NetrcFile:
-    told = environ.get("NETRC")
-    if told:
-        return _seen(_expanded(told, environ))
+    given = environ.get("NETRC")
+    if given:
+        return _seen(_expanded(given, environ))
     home = _home(environ)
     usual = _seen(home / ".netrc")
     other = _seen(home / "_netrc")
@@ -307,8 +307,8 @@ class _Settings:
     """The client's settings files: ``wandb/settings`` in the project before the one in the user's folder."""
 
     def __init__(self, environ: Mapping[str, str], root: Path) -> None:
-        told = environ.get("WANDB_CONFIG_DIR")
-        folder = _expanded(told, environ) if told else _home(environ) / ".config" / "wandb"
+        given = environ.get("WANDB_CONFIG_DIR")
+        folder = _expanded(given, environ) if given else _home(environ) / ".config" / "wandb"
         paths = (root / "wandb" / "settings", folder / "settings")
         self._files = [(path, values) for path in paths if (values := self._read(path))]
 

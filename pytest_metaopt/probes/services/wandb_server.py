@@ -9,10 +9,10 @@ Measured with the client wandb 0.31.0 (``wandb login --verify``) against a local
   "the server did not recognize an account for the configured credentials". The login exits with 1.
 - ``"errors"`` in the answer, HTTP 404, and a redirect, which it does not follow, are failures as well; a 500
   it tries again, until it gives up after some 10 s.
-- ``wandb login`` does so unless told otherwise, and keeps no key that is refused; with ``--no-verify`` it
+- ``wandb login`` does so by default, and keeps no key that is refused; with ``--no-verify`` it
   sends nothing, and keeps any key of the right form.
 
-Ours asks for less than the client does: not for the id, the e-mail address and the flags. What no timeout of
+Ours requests less than the client does: not the id, the e-mail address and the flags. What no timeout of
 a socket bounds (the look-up of a name, a host with many addresses) is ended by the pool.
 """
 
@@ -75,9 +75,11 @@ def _nothing_to_ask_with(credential: Credential) -> str:
     if credential.problem is not None:
         return credential.problem
     if credential.source is None:
-        return "there is no credential to ask with"
+        return "there is no credential to send"
     if credential.flaw is not None:
-        return f"the server was not asked, since the client would not use the credential: {credential.flaw}"
+        return (
+            f"the server was not contacted, since the client would not use the credential: {credential.flaw}"
+        )
     return f"an identity token ({credential.source}) can't be verified from here"
 
 
@@ -98,9 +100,9 @@ class _Exchange:
         self._deadline = deadline
 
     def viewer(self) -> Viewer:
-        """Ask, and tell what came of it; nothing is raised."""
+        """Query the server, and return the result; raises nothing."""
         try:
-            return self._read(self._ask())
+            return self._read(self._query())
         except _NoAnswerError as no_answer:
             return self._unknown(str(no_answer))
         except urllib.error.HTTPError as error:
@@ -111,7 +113,7 @@ class _Exchange:
         except (OSError, ValueError, http.client.HTTPException) as error:
             return self._unknown(self._fault(error))
 
-    def _ask(self) -> bytes:
+    def _query(self) -> bytes:
         left = self._deadline.remaining
         if left <= 0:
             raise TimeoutError
@@ -139,7 +141,7 @@ class _Exchange:
         username = viewer.get("username")
         entities = tuple(dict.fromkeys(self._safe(name) for name in _entities(viewer)))
         shown = self._safe(username) if isinstance(username, str) else None
-        return Viewer(self._told_host, True, shown, entities)
+        return Viewer(self._shown_host, True, shown, entities)
 
     def _from_status(self, status: int, location: str | None) -> Viewer:
         if status in _REFUSED:
@@ -181,7 +183,7 @@ class _Exchange:
         if isinstance(error, _CLOSED):
             return f"the connection was closed before there was a whole answer{self._way}"
         if isinstance(error, http.client.InvalidURL | ValueError):
-            return "the URL of the server is none that can be asked"
+            return "the URL of the server cannot be queried"
         if isinstance(error, http.client.HTTPException):
             return f"the server does not speak HTTP{self._way}"
         return f"the server can't be reached{self._way}: {said}"
@@ -195,7 +197,7 @@ class _Exchange:
         return f" (by the proxy {self._safe(proxy.rpartition('@')[2].rpartition('//')[2])})"
 
     @property
-    def _told_host(self) -> str:
+    def _shown_host(self) -> str:
         return printable(self.host)
 
     def _safe(self, text: str) -> str:
@@ -204,10 +206,10 @@ class _Exchange:
         return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
     def _refused(self, problem: str) -> Viewer:
-        return Viewer(self._told_host, False, problem=problem)
+        return Viewer(self._shown_host, False, problem=problem)
 
     def _unknown(self, problem: str) -> Viewer:
-        return Viewer(self._told_host, None, problem=problem)
+        return Viewer(self._shown_host, None, problem=problem)
 
 
 class _NoAnswerError(Exception):

@@ -1,4 +1,4 @@
-"""Ways to a host: pytest-testinfra's backends, bounded in time, asked nothing and with host keys checked."""
+"""Ways to a host: pytest-testinfra's backends, bounded in time, no prompts, host keys checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SSH_OPTIONS = (
     "ForwardAgent=no",
     "ForwardX11=no",
     "RequestTTY=no",
-    # What it says tells how far it came.
+    # Its output says how far it got.
     "LogLevel=DEBUG1",
 )
 
@@ -45,7 +45,7 @@ Stage = Literal[
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a host could not be asked.
+    """Why a host could not be queried.
 
     :param stage: how far it came.
     :param message: what is wrong, as the end of a sentence that begins with the node's name.
@@ -71,8 +71,8 @@ class Reply:
     seconds: float
 
 
-def ask(host: HostSpec, command: str, deadline: Deadline, stop: threading.Event | None = None) -> Reply:
-    """Run a shell *command* on a host and return what it said; whatever goes wrong is told, never raised.
+def query(host: HostSpec, command: str, deadline: Deadline, stop: threading.Event | None = None) -> Reply:
+    """Run a shell *command* on a host and return its output; what goes wrong is in the result, never raised.
 
     :param stop: once this is set, the command is killed.
     """
@@ -132,8 +132,8 @@ _NO_TESTINFRA = Trouble(
 
 
 def _could_not_ask(error: Exception) -> Trouble:
-    told = shortened(redact(one_line(printable(str(error)))), _SHOWN_CHARACTERS) or type(error).__name__
-    return Trouble("other", f"can't be asked: {told}", "Correct the node's host spec.")
+    message = shortened(redact(one_line(printable(str(error)))), _SHOWN_CHARACTERS) or type(error).__name__
+    return Trouble("other", f"could not be queried: {message}", "Correct the node's host spec.")
 
 
 def _reply(host: HostSpec, result: Result) -> Reply:
@@ -148,20 +148,20 @@ def _speaks_ssh(result: Result) -> bool:
 
 
 def _other_trouble(host: HostSpec, result: Result) -> Trouble:
-    told = _last_words(result.stderr)
-    tail = f": {told}" if told else ""
+    message = _last_words(result.stderr)
+    tail = f": {message}" if message else ""
     if result.ending == "timed out":
         return _too_slow(result.problem or "")
     if result.ending == "missing" or result.status == 127:
         program = "ssh" if host.transport == "ansible" else host.transport
         return Trouble(
             "other",
-            f"can't be asked: there is no command {program!r} on this machine",
+            f"could not be queried: command {program!r} not found on this machine",
             f"Install what {host.transport}:// needs on this machine, or name the node otherwise.",
         )
     return Trouble(
         "other",
-        f"can't be asked ({result.problem}){tail}",
+        f"could not be queried ({result.problem}){tail}",
         f"Let this work by hand: {_by_hand(host)}",
     )
 
@@ -195,10 +195,10 @@ def _known_as(host: HostSpec) -> str:
     return host.host if port in {None, 22} else f"'[{host.host}]:{port}'"
 
 
-def _too_slow(told: str) -> Trouble:
+def _too_slow(message: str) -> Trouble:
     return Trouble(
         "run",
-        f"was reached, but did not say everything ({told})",
+        f"was reached, but did not say everything ({message})",
         "Look at its load and for processes in state D (ps -eo pid,stat,cmd); or allow it more time with"
         " --metaopt-timeout.",
     )
@@ -208,7 +208,7 @@ _PLACES = re.compile(r"^debug1: (?P<what>.*)$", re.MULTILINE)
 
 
 def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
-    """Say why ssh failed, from how far it came (OpenSSH 9.2, ``LogLevel=DEBUG1``)."""
+    """Return why ssh failed, from how far it came (OpenSSH 9.2, ``LogLevel=DEBUG1``)."""
     said = [match["what"] for match in _PLACES.finditer(plain(result.stderr))]
     words = _last_words(result.stderr)
     reached = {
@@ -234,7 +234,7 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
             "login",
             f"does not let us in: {words or result.problem}",
             "Put your public key on it (ssh-copy-id), load the private one (ssh-add), and look at the user in"
-            " the host spec; nothing is ever asked for a password.",
+            " the host spec; no password is ever requested.",
         )
     if reached["answered"]:
         return Trouble(
@@ -257,7 +257,7 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
     if "configuration option" in words or "config file" in words:
         return Trouble(
             "other",
-            f"can't be asked: {words}",
+            f"could not be queried: {words}",
             "Correct the file of ssh_config that is named there; ssh reads it before it connects.",
         )
     if "refused" in words:
@@ -275,20 +275,22 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
 
 def _host_key_trouble(host: HostSpec, said: str) -> Trouble:
     changed = "REMOTE HOST IDENTIFICATION HAS CHANGED" in said
-    told = f"shows {'another host key than known_hosts has' if changed else 'a host key that is not known'}"
+    message = (
+        f"shows {'another host key than known_hosts has' if changed else 'a host key that is not known'}"
+    )
     advice = (
         f"If the machine was made anew: ssh-keygen -R {_known_as(host)}, and accept the new key;"
         " else somebody may be in between."
         if changed
         else f"Look whether the key is the right one, then accept it: ssh {_destination(host)}"
     )
-    return Trouble("host key", told, advice)
+    return Trouble("host key", message, advice)
 
 
 def _last_words(text: str) -> str:
     """Return the last line that ssh, docker or kubectl said to people."""
     lines = [line.strip() for line in plain(text).splitlines()]
-    # OpenSSH tells how far it came, and closes, in lines that mean nothing to an operator.
+    # OpenSSH says how far it got, and closes, in lines that mean nothing to an operator.
     noise = ("debug1:", "OpenSSH_", "Transferred:", "Bytes per second:", "Authenticated to", "Warning:")
-    told = [line for line in lines if line and not line.startswith(noise)]
-    return shortened(redact(one_line(printable(told[-1]))), _SHOWN_CHARACTERS) if told else ""
+    words = [line for line in lines if line and not line.startswith(noise)]
+    return shortened(redact(one_line(printable(words[-1]))), _SHOWN_CHARACTERS) if words else ""

@@ -1,4 +1,4 @@
-"""Answers of nodes that the workers of a session share: the first one asks, the others read what it heard."""
+"""Answers of nodes that the workers of a session share: the first one queries, the others read its answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from .reach import Reply, Trouble
 
 _POLL = 0.2
-"""Seconds between two looks at whether the worker that asks is done, or the session over."""
+"""Seconds between two looks at whether the worker that queries is done, or the session over."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Heard:
     """What was heard from a node.
 
     :param mark: the one of the script that it answered.
-    :param sent_at: the time here when it was asked, in seconds since 1970.
+    :param sent_at: the time here when the query was sent, in seconds since 1970.
     :param got_at: the time here when its answer was there.
     """
 
@@ -33,15 +33,15 @@ class Heard:
 
 
 def shared(
-    folder: Path | None, question: str, ask: Callable[[], Heard], stop: threading.Event | None
+    folder: Path | None, question: str, query: Callable[[], Heard], stop: threading.Event | None
 ) -> Heard | None:
-    """Return what *ask* returns, here or in the worker that came first; None where the session ended before.
+    """Return what *query* returns, here or in the worker that came first; None if the session ends before.
 
     :param folder: the one that the workers of a session have in common; None: there is one process.
-    :param question: what is asked of whom; the same text is asked once.
+    :param question: what is queried on which host; the same text is queried once.
     """
     if folder is None:
-        return ask()
+        return query()
     name = hashlib.sha256(question.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     file, lock = folder / f"node-{name}.json", FileLock(folder / f"node-{name}.lock")
     while True:
@@ -51,7 +51,7 @@ def shared(
             with lock.acquire(timeout=_POLL, poll_interval=_POLL / 2):
                 if file.exists():
                     return _read(file)
-                heard = ask()
+                heard = query()
                 if stop is None or not stop.is_set():
                     _write(file, heard)
                 return heard
@@ -60,9 +60,9 @@ def shared(
 
 
 def _read(file: Path) -> Heard:
-    told = json.loads(file.read_text(encoding="ascii"))
-    trouble = Trouble(**told["reply"]["trouble"]) if told["reply"]["trouble"] is not None else None
-    return Heard(**{**told, "reply": Reply(**{**told["reply"], "trouble": trouble})})
+    data = json.loads(file.read_text(encoding="ascii"))
+    trouble = Trouble(**data["reply"]["trouble"]) if data["reply"]["trouble"] is not None else None
+    return Heard(**{**data, "reply": Reply(**{**data["reply"], "trouble": trouble})})
 
 
 def _write(file: Path, heard: Heard) -> None:
