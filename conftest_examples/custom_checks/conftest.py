@@ -23,7 +23,7 @@ def split_file(project_root: Path) -> Path:
 
 @pytest.fixture
 def bootstrap_split(split_file: Path) -> str:
-    """Write the split; what a bootstrap returns is told as what it changed."""
+    """Write the split; what a bootstrap returns is reported as what it changed."""
     split_file.write_text(json.dumps({"seed": SEED, "validation": [3, 8, 11]}) + "\n")
     return f"wrote {split_file.name} with seed {SEED}"
 

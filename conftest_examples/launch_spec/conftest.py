@@ -1,4 +1,4 @@
-"""A check of a project's own, asked of each node beside the built-in ones."""
+"""A check of a project's own, evaluated on each node beside the built-in ones."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import argparse
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser that the preflight asks about every key and value of ``hyper``."""
+    """Return the parser with which the preflight validates every key and value of ``hyper``."""
     parser = argparse.ArgumentParser(description="Train a model.")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=1e-3)
