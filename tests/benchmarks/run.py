@@ -23,11 +23,11 @@ from pytest_metaopt.core.settings import DEFAULT_CONNECTIONS
 from pytest_metaopt.documents.launch_reader import load_launch
 from pytest_metaopt.probes.node.fleet import Fleet
 from tests.benchmarks.measure import Cost, by_turns, command_once, in_a_row, median, report, run_once
-from tests.conftest import CAMPAIGN, CAMPAIGN_NAME, make_empty_repository
-from tests.lab import Lab, available
-from tests.manifests import MANIFEST_NAME, mixed
-from tests.probes.servers import free_port, make_repository
-from tests.run_configs import FULL, ITEMS_OF_FULL
+from tests.support.lab import Lab, available
+from tests.support.manifests import MANIFEST_NAME, mixed
+from tests.support.project import CAMPAIGN, CAMPAIGN_NAME, make_empty_repository
+from tests.support.run_configs import FULL, ITEMS_OF_FULL
+from tests.support.servers import free_port, make_repository
 
 BARE = ["-p", "no:metaopt"]
 BRIEF = "--brief" in sys.argv

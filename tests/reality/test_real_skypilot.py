@@ -1,0 +1,106 @@
+"""Against the SkyPilot that is installed; skipped where none is. The first question starts its API server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_metaopt.probes.command import Deadline, Runner
+from pytest_metaopt.probes.services.sky import Cloud, query, skypilot
+from tests.support.probing import forget_environment
+from tests.support.project import CAMPAIGN, Project
+from tests.support.servers import free_port, make_repository
+
+pytestmark = pytest.mark.skipif(shutil.which("sky") is None, reason="SkyPilot is not installed")
+
+PATIENCE = 120.0
+"""Seconds for a question that starts the API server: 17 to 33 s were measured on two cores (0.14.1)."""
+
+
+@pytest.fixture(scope="module")
+def sky_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of its own, with an API server of its own; stopped in the end.
+
+    The server looks with the home that it was started with, so it must be none that is there already:
+    the port tells servers apart (``SKYPILOT_API_SERVER_LOCAL_PORT``, SkyPilot 0.14.0 and later).
+    """
+    home = tmp_path_factory.mktemp("sky-home")
+    port = free_port()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        forget_environment(monkeypatch, home)
+        monkeypatch.setenv("SKYPILOT_API_SERVER_LOCAL_PORT", str(port))
+        monkeypatch.setenv("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
+        try:
+            yield home
+        finally:
+            subprocess.run(["sky", "api", "stop"], check=False, stdin=subprocess.DEVNULL, timeout=60)
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the API server was not stopped"
+
+
+@pytest.fixture
+def run() -> Runner:
+    return Runner(Deadline.after(PATIENCE))
+
+
+def test_version(sky_home: Path, run: Runner) -> None:
+    found = skypilot(run)
+    assert found.problem is None
+    assert found.version is not None
+
+
+def test_vast_with_and_without_a_key(sky_home: Path, run: Runner) -> None:
+    without = query("vast", run)
+    assert (without.enabled, without.problem) == (False, None)
+    assert without.reason is not None
+    assert "~/.config/vastai/vast_api_key" in without.reason
+    key = sky_home / ".config" / "vastai" / "vast_api_key"
+    key.parent.mkdir(parents=True)
+    key.write_text("no-real-key")
+    assert query("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
+
+
+def test_a_cloud_that_there_is_not(sky_home: Path, run: Runner) -> None:
+    found = query("nosuchcloud", run)
+    assert found.problem == "this SkyPilot knows no cloud 'nosuchcloud'"
+    assert "vast" in found.known
+
+
+def test_an_answer_that_does_not_come_in_time(sky_home: Path) -> None:
+    started = time.monotonic()
+    assert query("vast", Runner(Deadline.after(0.7))).problem == "timed out after 0.7 s"
+    assert time.monotonic() - started < 2.7
+    assert os.environ["HOME"] == str(sky_home)
+
+
+def test_a_campaign_on_vast_becomes_ready_once_the_key_is_there(
+    sky_home: Path, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str
+) -> None:
+    monkeypatch.setenv("HOME", str(sky_home))
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
+    make_repository(tmp_path / "bare.git")
+    text = CAMPAIGN.replace("provider: local", "provider: vast_ai").replace("  mode: offline\n", "")
+    project.campaign.write_text(text.replace("repo: .", f"repo: {tmp_path / 'bare.git'}"))
+    key = sky_home / ".config" / "vastai" / "vast_api_key"
+    key.unlink(missing_ok=True)
+    result = project.preflight(f"--metaopt-timeout={PATIENCE}")
+    assert result.ret == 1
+    (failure,) = project.artifact()["failures"]
+    assert failure["check_id"] == "vast_configured"
+    assert failure["message"].startswith("SkyPilot reports vast as disabled: ")
+    assert "~/.config/vastai/vast_api_key" in failure["message"]
+    assert "vastai set api-key KEY" in failure["remediation"]
+    subprocess.run(["vastai", "set", "api-key", "no-real-key"], check=True, capture_output=True)
+    assert key.exists(), "what the remediation says makes the file that SkyPilot looks for"
+    result = project.preflight(f"--metaopt-timeout={PATIENCE}")
+    assert result.ret == 0
+    assert project.artifact()["status"] == "READY"
+    outcomes = {check["id"]: check["outcome"] for check in project.artifact()["checks"]}
+    assert outcomes["skypilot_installed"] == outcomes["vast_configured"] == "passed"

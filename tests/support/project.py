@@ -1,0 +1,136 @@
+"""What the tests share: a project with a campaign, and pytest run in it as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.pytester import RunResult
+
+PLUGINS = Path(__file__).parent / "plugins"
+"""The folder of the pytest plugins that tests put on the path."""
+
+CAMPAIGN = """\
+campaign:
+  name: demo
+project:
+  repo: .
+  smoke_test_command: python train.py --smoke
+wandb:
+  entity: me
+  project: demo
+  mode: offline
+compute:
+  provider: local
+  accelerator: CPU:1
+  num_sweep_agents: 1
+  max_budget_usd: 1
+  idle_timeout_minutes: 15
+objective:
+  metric: val/accuracy
+  direction: maximize
+  improvement_threshold: 0.01
+proposal_policy:
+  current_target: 3
+stop_conditions:
+  max_iterations: 5
+  max_no_improve_iterations: 2
+"""
+"""A campaign that every built-in check is content with. ``project.repo`` is on line 4, the command on 5."""
+
+CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
+
+LIGHT = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:pytest11.testinfra")
+"""Leaves out plugins that no project here uses: their imports take as long as all the rest of a session."""
+
+
+def make_empty_repository(folder: Path) -> None:
+    """Make what git takes for a repository, as ``git init`` does in more files and time."""
+    for name in ("objects", "refs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text("ref: refs/heads/main\n")
+
+
+class Project:
+    """A git repository with a campaign, and the ways to look at what pytest did in it.
+
+    :param own_process: whether each session has a process of its own.
+    """
+
+    def __init__(self, pytester: pytest.Pytester, *, own_process: bool = False) -> None:
+        self.pytester = pytester
+        self.own_process = own_process
+        self.path = pytester.path
+        self.campaign = self.path / CAMPAIGN_NAME
+        self.campaign.write_text(CAMPAIGN)
+        make_empty_repository(self.path / ".git")
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file below the project and return its path."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace a part of the campaign, which must be there."""
+        text = self.campaign.read_text()
+        assert old in text
+        self.campaign.write_text(text.replace(old, new))
+
+    def pytest(self, *arguments: str | Path) -> RunResult:
+        """Run pytest with just the arguments given: in this process, unless it is to have workers."""
+        if self.own_process or any(str(argument).startswith("-n") for argument in arguments):
+            return self.process(*arguments)
+        # Our exit code 2 is pytest's of an interrupted session, which pytester else raises again.
+        return self.pytester.runpytest_inprocess(*LIGHT, *arguments, no_reraise_ctrlc=True)
+
+    def process(self, *arguments: str | Path) -> RunResult:
+        """Run pytest in a process of its own: for workers, locks, crashes and signals."""
+        return self.pytester.runpytest_subprocess(*LIGHT, *arguments)
+
+    def preflight(self, *arguments: str | Path) -> RunResult:
+        """Run pytest on the campaign, named by option."""
+        return self.pytest("--metaopt-campaign", CAMPAIGN_NAME, *arguments)
+
+    def command(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m pytest_metaopt`` and return what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "pytest_metaopt", *map(str, arguments)],
+            cwd=cwd or self.path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+
+    @property
+    def artifact_path(self) -> Path:
+        return self.path / ".ml-metaopt" / "preflight-readiness.json"
+
+    def artifact(self) -> dict[str, Any]:
+        """Return the readiness artifact; fails where there is none."""
+        found: dict[str, Any] = json.loads(self.artifact_path.read_text())
+        return found
+
+    def tree(self) -> dict[str, bytes | None]:
+        """Return every file and folder below the project (None for a folder), caches and .git left out."""
+        return {
+            str(path.relative_to(self.path)): path.read_bytes() if path.is_file() else None
+            for path in sorted(self.path.rglob("*"))
+            if not {".pytest_cache", "__pycache__"} & set(path.relative_to(self.path).parts)
+            and ".git" not in path.parent.parts
+        }
+
+
+def only_repo_checks() -> dict[str, str]:
+    """Return the environment of sessions that have the repository checks only."""
+    return {
+        "PYTEST_PLUGINS": "repo_checks_only",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")])),
+    }
