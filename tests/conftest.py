@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests.support.preload import preload
 from tests.support.probing import forget_environment
-from tests.support.project import PLUGINS, Project, only_repo_checks
+from tests.support.project import LIGHT, PLUGINS, Project, only_repo_checks
 from tests.support.scale import examples
 
 pytest_plugins = ["pytester"]
@@ -29,6 +29,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
         if name not in {"PYTEST_CURRENT_TEST", "PYTEST_VERSION"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("PYTEST_ADDOPTS", LIGHT)
     return Project(pytester)
 
 

@@ -30,7 +30,7 @@ PAGE: Path = ROOT / "docs" / "extending.md"
 Session: TypeAlias = Callable[[Path, Sequence[str]], tuple[int, str]]
 """Runs pytest in a folder, and returns its exit status and what it printed."""
 
-QUIET = (*LIGHT, "-p", "no:cacheprovider")
+QUIET = (*LIGHT.split(), "-p", "no:cacheprovider")
 
 _FILE = r"<!-- file: (?P<file>\S+) -->\n```\w*\n(?P<text>.*?)```\n"
 _OUTPUT = r"<!-- output -->\n```text\n\$ pytest (?P<command>[^\n]*)\n.*?```\n"

@@ -6,14 +6,18 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tests.pages.readme import unversioned
 from tests.support.paths import ROOT
-from tests.support.project import CAMPAIGN_NAME
+from tests.support.project import CAMPAIGN_NAME, make_empty_repository
 
 PAGE: Path = ROOT / "docs" / "mistakes.md"
+
+Session: TypeAlias = Callable[[Path, Sequence[str]], tuple[int, str]]
+"""Runs pytest in a folder, and returns its exit status and what it printed."""
 
 GOOD = """\
 campaign:
@@ -103,18 +107,22 @@ MISTAKES = [
 ]
 
 
-def page() -> str:
-    """Return the whole page, each session run anew."""
+def page(run: Session | None = None) -> str:
+    """Return the whole page, each session run anew: by *run*, or else in a process of its own."""
+    run = run or _in_a_process
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        subprocess.run(["git", "init", "-q", str(root)], check=True)
+        make_empty_repository(root / ".git")
         (root / CAMPAIGN_NAME).write_text(GOOD)
-        _session(root, CAMPAIGN_NAME)
-        parts = [HEAD, *(_told(number, mistake, root) for number, mistake in enumerate(MISTAKES, start=1))]
+        _printed(run, root, CAMPAIGN_NAME)
+        parts = [
+            HEAD,
+            *(_part(number, mistake, root, run) for number, mistake in enumerate(MISTAKES, start=1)),
+        ]
     return "\n".join(parts)
 
 
-def _told(number: int, mistake: Problem, root: Path) -> str:
+def _part(number: int, mistake: Problem, root: Path, run: Session) -> str:
     text = GOOD
     for old, new in mistake.edits:
         assert text.count(old) == 1, old
@@ -123,7 +131,7 @@ def _told(number: int, mistake: Problem, root: Path) -> str:
     lines = [f"## {number}. {mistake.title}", ""]
     if mistake.edits:
         lines += ["```yaml", *(_excerpt(new) for _, new in mistake.edits), "```", ""]
-    status, output = _session(root, mistake.campaign)
+    status, output = _printed(run, root, mistake.campaign)
     return "\n".join(
         [
             *lines,
@@ -138,14 +146,19 @@ def _told(number: int, mistake: Problem, root: Path) -> str:
     )
 
 
+def _printed(run: Session, root: Path, campaign: str) -> tuple[int, str]:
+    status, output = run(root, ["--metaopt-campaign", campaign, "-p", "no:cacheprovider"])
+    return status, unversioned(output.replace(f"{root}/", ""))
+
+
 def _excerpt(text: str) -> str:
     return "\n".join(line if line.startswith("\t") else line.strip() for line in text.split("\n"))
 
 
-def _session(root: Path, campaign: str) -> tuple[int, str]:
+def _in_a_process(root: Path, arguments: Sequence[str]) -> tuple[int, str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--metaopt-campaign", campaign, "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", *arguments],
         cwd=root,
         env={**environment, "COLUMNS": "80"},
         stdout=subprocess.PIPE,
@@ -153,4 +166,4 @@ def _session(root: Path, campaign: str) -> tuple[int, str]:
         text=True,
         check=False,
     )
-    return done.returncode, unversioned(done.stdout.replace(f"{root}/", ""))
+    return done.returncode, done.stdout

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ _VERSIONS = re.compile(
 )
 
 
+@cache
 def quickstart() -> str:
     """Return what the README's first command prints in a fresh clone."""
     return _session(lambda text: text)
 
 
+@cache
 def failed() -> str:
     """Return what it prints when the smoke test command is empty."""
     return _session(lambda text: text.replace("python train.py --smoke", '""'))
@@ -120,7 +123,12 @@ def readme_commands() -> list[str]:
 _OTHERS = {"extending.md"}
 """Pages with generators of their own that use the same markers."""
 
-OUTPUTS = {"quickstart": quickstart, "failed": failed, "verdict": verdict, "finding": finding}
+OUTPUTS: Mapping[str, Callable[[], str]] = {
+    "quickstart": quickstart,
+    "failed": failed,
+    "verdict": verdict,
+    "finding": finding,
+}
 _OUTPUT = re.compile(r"(<!-- output: (\w+) -->\n```text\n).*?(```)", re.DOTALL)
 _FILE = re.compile(r"(<!-- file: (\S+) -->\n```python\n).*?(```)", re.DOTALL)
 

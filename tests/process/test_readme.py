@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from tests.pages import checks as check_pages
 from tests.pages import mistakes, readme
 from tests.pages import nodes as nodes_page
 from tests.support import lab
+from tests.support.in_process import run_here
 from tests.support.paths import ROOT
-from tests.support.project import Project
+from tests.support.project import LIGHT, Project
 
 
 def test_generated_parts_are_what_the_code_prints_today() -> None:
@@ -51,8 +54,13 @@ def _leads_somewhere(page: Path, target: str) -> bool:
 
 
 def test_page_of_mistakes_is_what_the_code_prints_today() -> None:
+    def run(folder: Path, arguments: Sequence[str]) -> tuple[int, str]:
+        done = run_here(pytest.main, [*arguments], folder, environment)
+        return done.returncode, done.stdout + done.stderr
+
+    environment = {**os.environ, "COLUMNS": "80", "PYTEST_ADDOPTS": LIGHT}
     page = mistakes.PAGE.read_text()
-    assert mistakes.page() == page, "run: python -m tests.pages"
+    assert mistakes.page(run) == page, "run: python -m tests.pages"
     assert page.count("\n## ") == 10
 
 

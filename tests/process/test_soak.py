@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import CAMPAIGN_NAME, LIGHT, Project
+from tests.support.project import CAMPAIGN_NAME, Project
 from tests.support.scale import times
 
 SESSIONS = 8
@@ -22,7 +22,7 @@ BOOTSTRAPPED = 6
 
 def start(folder: Path, number: int) -> subprocess.Popen[str]:
     """Start a session; one in eight is the reference command line's."""
-    plain = ["pytest", "--metaopt-campaign", CAMPAIGN_NAME, "-q", "-p", "no:cacheprovider", *LIGHT]
+    plain = ["pytest", "--metaopt-campaign", CAMPAIGN_NAME, "-q", "-p", "no:cacheprovider"]
     module = ["pytest_metaopt", "--campaign", CAMPAIGN_NAME] if number == 0 else plain
     return subprocess.Popen(
         [sys.executable, "-m", *module],

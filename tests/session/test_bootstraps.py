@@ -19,7 +19,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.project import CAMPAIGN, CAMPAIGN_NAME, Project, make_empty_repository, only_repo_checks
+from tests.support.in_process import run_here
+from tests.support.project import (
+    CAMPAIGN,
+    CAMPAIGN_NAME,
+    LIGHT,
+    Project,
+    make_empty_repository,
+    only_repo_checks,
+)
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
@@ -106,12 +114,15 @@ class Neighbours:
 def run_pytest(
     *arguments: str, cwd: Path, prefix: tuple[str, ...] = (), **keywords: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a process of its own, for the fixtures that outlive a test."""
+    """Run pytest, in a process of its own where it has a *prefix* or *keywords*."""
     environment = {
         name: value
         for name, value in {**os.environ, **keywords.pop("env", {})}.items()
         if not name.startswith(("PYTEST_", "METAOPT_", "COV_CORE_"))
     } | only_repo_checks()
+    environment["PYTEST_ADDOPTS"] = LIGHT
+    if not prefix and not keywords:
+        return run_here(pytest.main, list(arguments), cwd, environment)
     return subprocess.run(
         [*prefix, sys.executable, "-B", "-m", "pytest", *arguments],
         cwd=cwd,

@@ -478,10 +478,9 @@ def test_catalog_of_a_campaign_has_the_checks_of_its_own_folder_and_the_severiti
 # -- what can't be looked at ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["", "xdist"])
-def test_missing_campaign_ends_with_exit_code_2(project: Project, workers: list[str]) -> None:
+def test_missing_campaign_ends_with_exit_code_2(project: Project) -> None:
     before = tree(project)
-    result = project.pytest("--metaopt-campaign", "ml_metaopt_campain.yaml", *workers)
+    result = project.pytest("--metaopt-campaign", "ml_metaopt_campain.yaml")
     assert result.ret == 2
     assert len(result.errlines) == 1
     result.stderr.fnmatch_lines(
@@ -510,7 +509,6 @@ def test_malformed_campaign_ends_with_exit_code_2_and_one_line_that_says_where(
     [
         pytest.param([CAMPAIGN_NAME], id="path"),
         pytest.param([f"{CAMPAIGN_NAME}::repo[R2]"], id="node id"),
-        pytest.param([f"{CAMPAIGN_NAME}::repo[R2]", "-n", "2"], id="node id-xdist"),
     ],
 )
 def test_malformed_campaign_named_as_a_path_ends_with_exit_code_2(

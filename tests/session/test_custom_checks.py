@@ -526,19 +526,19 @@ def test_parametrized_check_is_refused_with_what_to_do_instead(project: Project)
     assert not project.artifact_path.exists()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "xdist"])
 @pytest.mark.parametrize(
-    ("declared", "expected"),
+    ("declared", "expected", "workers"),
     [
-        ("@check('X', group='own', document='lanuch')", "unknown document='lanuch'; did you mean 'launch'?"),
-        ("@check('X', group='own', each='job')", "a campaign has no each='job'"),
-        ("@check('X', group='own', document='manifest', each='jobs')", "did you mean 'job'?"),
+        ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ()),
+        ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ("-n", "2")),
+        ("each='job'", "a campaign has no each='job'", ()),
+        ("document='manifest', each='jobs'", "did you mean 'job'?", ()),
     ],
 )
 def test_check_for_what_does_not_exist_ends_the_session(
     project: Project, declared: str, expected: str, workers: tuple[str, ...]
 ) -> None:
-    conftest(project, f"{declared}\ndef x():\n    pass\n")
+    conftest(project, f"@check('X', group='own', {declared})\ndef x():\n    pass\n")
     result = project.preflight(*workers)
     assert result.ret == 2
     assert f"check X at {project.path / 'conftest.py'}:" in result.stdout.str()
@@ -546,14 +546,14 @@ def test_check_for_what_does_not_exist_ends_the_session(
     assert not project.artifact_path.exists()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "xdist"])
 @pytest.mark.parametrize(
-    "declared",
+    ("declared", "workers"),
     [
-        "@check('X', group='own')\ndef x(campain):\n",
-        "@check('X', group='own', bootstrap='campain')\ndef x():\n",
+        ("@check('X', group='own')\ndef x(campain):\n", ()),
+        ("@check('X', group='own')\ndef x(campain):\n", ("-n", "2")),
+        ("@check('X', group='own', bootstrap='campain')\ndef x():\n", ()),
     ],
-    ids=["taken", "bootstrap"],
+    ids=["taken", "taken-xdist", "bootstrap"],
 )
 def test_check_with_an_unknown_fixture_is_not_collected(
     project: Project, declared: str, workers: tuple[str, ...]

@@ -195,12 +195,6 @@ def test_random_order_without_more_is_content(project: Project) -> None:
     assert_ready_and_counted(project, project.preflight("--random-order"))
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "loadfile", "loadgroup", "worksteal", "each", "no"])
-def test_workers_do_not_change_the_counts(project: Project, dist: str) -> None:
-    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
-    assert_ready_and_counted(project, project.preflight("-n", "2", "--dist", dist))
-
-
 def test_workers_with_a_random_order_do_not_change_the_counts(project: Project) -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     pytest.importorskip("random_order", reason="pytest-random-order is not installed")

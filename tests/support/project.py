@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from _pytest.pytester import RunResult
 
+from pytest_metaopt.__main__ import main
+from tests.support.in_process import run_here
+
 PLUGINS = Path(__file__).parent / "plugins"
 """The folder of the pytest plugins that tests put on the path."""
 
@@ -45,7 +48,7 @@ stop_conditions:
 
 CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
 
-LIGHT = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:pytest11.testinfra")
+LIGHT = "-p no:hypothesispytest -p no:anyio -p no:pytest11.testinfra"
 """Leaves out plugins that no project here uses: their imports take as long as all the rest of a session."""
 
 
@@ -88,18 +91,20 @@ class Project:
         if self.own_process or any(str(argument).startswith("-n") for argument in arguments):
             return self.process(*arguments)
         # Our exit code 2 is pytest's of an interrupted session, which pytester else raises again.
-        return self.pytester.runpytest_inprocess(*LIGHT, *arguments, no_reraise_ctrlc=True)
+        return self.pytester.runpytest_inprocess(*arguments, no_reraise_ctrlc=True)
 
     def process(self, *arguments: str | Path) -> RunResult:
         """Run pytest in a process of its own: for workers, locks, crashes and signals."""
-        return self.pytester.runpytest_subprocess(*LIGHT, *arguments)
+        return self.pytester.runpytest_subprocess(*arguments)
 
     def preflight(self, *arguments: str | Path) -> RunResult:
         """Run pytest on the campaign, named by option."""
         return self.pytest("--metaopt-campaign", CAMPAIGN_NAME, *arguments)
 
     def command(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run ``python -m pytest_metaopt`` and return what it printed."""
+        """Run ``metaopt-preflight`` and return what it printed: in this process, unless each has its own."""
+        if not self.own_process:
+            return run_here(main, [*map(str, arguments)], cwd or self.path)
         return subprocess.run(
             [sys.executable, "-m", "pytest_metaopt", *map(str, arguments)],
             cwd=cwd or self.path,
