@@ -20,7 +20,7 @@ import pytest
 from . import __version__
 from .cli.exit_status import FAILED, INTERRUPTED, READY, USAGE
 
-_VERBS = ("verify", "schema", "jobs", "plan")
+_VERBS = ("explain", "verify", "schema", "jobs", "plan")
 
 
 class _Witness:
@@ -56,8 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="metaopt-preflight",
         description="Check whether a training campaign is ready to start.",
         epilog="Exit status: 0 READY, 1 FAILED, 2 nothing could be checked."
-        " Commands that run no check: metaopt-preflight verify --help, metaopt-preflight schema --help,"
-        " metaopt-preflight jobs --help, metaopt-preflight plan --help.",
+        f" Commands that run no check: {', '.join(_VERBS)}; metaopt-preflight COMMAND --help describes each.",
     )
     parser.add_argument("--campaign", metavar="PATH", required=True, help="the campaign file (YAML)")
     parser.add_argument(

@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "advisory: a check whose failure is reported but does not block.",
     ):
         config.addinivalue_line("markers", marker)
-    if options.asked_for(config):
+    if options.is_requested(config):
         from .session import hooks as session
 
         session.start(config)
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Print the catalog, or refuse documents that are not there, before a session begins."""
-    if not options.asked_for(config):
+    if not options.is_requested(config):
         return None
     from .session import arguments, catalog_page
 

@@ -1,7 +1,7 @@
 """The bootstraps B1, B2 and B3: the only place that changes a user's tree.
 
 They make directories and one line of ``.gitignore``, nothing else, and nothing outside the project root.
-Each is idempotent, undoes what it did where it can't do all of it, and returns what it changed as
+Each is idempotent, undoes what it did where it cannot do all of it, and returns what it changed as
 sentences. A conftest may override each by a fixture of the same name.
 """
 
@@ -52,13 +52,13 @@ def bootstrap_gitignore(gitignore: GitIgnore) -> list[str]:
         _create(gitignore.path, _IGNORE_LINE + b"\n")
     except OSError as error:
         raise BootstrapError(f"could not write .gitignore: {error.strerror or error}") from None
-    return [f"made .gitignore with the line '{STATE_FOLDER}/'"]
+    return [f"created .gitignore with the line '{STATE_FOLDER}/'"]
 
 
-def _make_directories(root: Path, wanted: list[Path]) -> list[str]:
+def _make_directories(root: Path, expected: list[Path]) -> list[str]:
     made: list[Path] = []
     try:
-        for path in wanted:
+        for path in expected:
             below = [folder for folder in (path, *path.parents) if root in folder.parents]
             for folder in reversed(below):
                 if _make_directory(root, folder):
@@ -74,9 +74,9 @@ def _make_directories(root: Path, wanted: list[Path]) -> list[str]:
 
 def _changes(root: Path, made: list[Path]) -> list[str]:
     state_folder = root / STATE_FOLDER
-    changes = [f"made {STATE_FOLDER}/"] if state_folder in made else []
+    changes = [f"created {STATE_FOLDER}/"] if state_folder in made else []
     below = [f"{folder.relative_to(state_folder)}/" for folder in made if folder != state_folder]
-    return [*changes, f"made in {STATE_FOLDER}/: {', '.join(below)}"] if below else changes
+    return [*changes, f"created in {STATE_FOLDER}/: {', '.join(below)}"] if below else changes
 
 
 def _make_directory(root: Path, path: Path) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from .. import check, fail
-from ..core.text import described, did_you_mean
+from .. import check, fail, not_applicable
+from ..core.text import did_you_mean
 from ..documents.campaign import Campaign
 from ..documents.provider import CLOUDS, infra_name
 from ..probes.services.git import Repository, Trouble
@@ -32,6 +32,14 @@ def _is_local(campaign: Campaign) -> bool:
 def provider_is_remote(campaign: Campaign) -> bool:
     """Return whether the campaign runs elsewhere than on this machine."""
     return not _is_local(campaign)
+
+
+def _provider(campaign: Campaign) -> str:
+    """Return the provider; end the running check where it is not a name, of which others say more."""
+    provider = campaign.get("compute.provider")
+    if not isinstance(provider, str) or not provider.strip():
+        not_applicable("compute.provider is not valid, see backend[provider_known]")
+    return provider.strip()
 
 
 def _is_unknown(campaign: Campaign) -> bool:
@@ -64,6 +72,7 @@ def talks_to_server(campaign: Campaign) -> bool:
 )
 def skypilot_is_installed(campaign: Campaign, skypilot: SkyPilot) -> None:
     """The command sky is on PATH and answers (not for the provider 'local')."""
+    _provider(campaign)
     place = campaign.position("compute.provider")
     if skypilot.missing:
         fail("command 'sky' not found on PATH", at=place)
@@ -81,15 +90,17 @@ def skypilot_is_installed(campaign: Campaign, skypilot: SkyPilot) -> None:
     when=_is_unknown,
     remediation=f"Set compute.provider to '{LOCAL}' (this machine) or to one of SkyPilot's clouds:"
     f" {', '.join(CLOUDS)}.",
+    yields_to=("R8", "compute"),
 )
 def provider_is_known(campaign: Campaign) -> None:
     """compute.provider is 'local' or a cloud of SkyPilot's (collected only where it is neither)."""
-    provider = campaign.get("compute.provider")
-    place = campaign.position("compute.provider")
-    if not isinstance(provider, str) or not provider.strip():
-        fail(f"compute.provider is {described(provider)}", at=place)
-    hint = did_you_mean(provider.strip(), [LOCAL, "vast_ai", *CLOUDS])
-    fail(f"compute.provider is {provider.strip()!r}, which is not a cloud of SkyPilot's{hint}", at=place)
+    require_text(campaign, "compute.provider")
+    provider = str(campaign.get("compute.provider")).strip()
+    hint = did_you_mean(provider, [LOCAL, "vast_ai", *CLOUDS])
+    fail(
+        f"compute.provider is {provider!r}, which is not a cloud of SkyPilot's{hint}",
+        at=campaign.position("compute.provider"),
+    )
 
 
 _CREDENTIALS = {
@@ -172,6 +183,7 @@ def _require_enabled(campaign: Campaign, cloud: Cloud) -> None:
 def wandb_has_credentials(campaign: Campaign, wandb_credential: Credential) -> None:
     """WANDB_API_KEY is set, or the netrc file has the W&B host (not for 'local' in mode 'offline')."""
     if wandb_mode(campaign) in NO_SERVER:
+        _provider(campaign)
         fail(
             f"wandb.mode is '{wandb_mode(campaign)}', but a sweep with agents in a cloud needs the server",
             remediation="Remove wandb.mode, or set it to 'online'.",
@@ -206,7 +218,7 @@ def _login(found: Credential) -> str:
 def _looked_at(found: Credential) -> str:
     file = found.netrc
     if not file.exists:
-        message = f"there is no {file.path}"
+        message = f"{file.path} does not exist"
     elif file.problem is not None:
         message = f"{file.path} {file.problem}"
     else:
@@ -253,9 +265,9 @@ _REPOSITORY: dict[Trouble, str] = {
 }
 
 
-@check("repo_access", group="backend", remediation=_REPOSITORY_URL)
+@check("repo_access", group="backend", remediation=_REPOSITORY_URL, yields_to=("R9", "project"))
 def repository_can_be_reached(campaign: Campaign, git_repository: Repository | None) -> None:
-    """Git ls-remote reaches project.repo."""
+    """``git ls-remote`` reaches project.repo."""
     require_text(campaign, "project.repo")
     found = git_repository
     assert found is not None, "project.repo is read only where it is given"
@@ -266,6 +278,7 @@ def repository_can_be_reached(campaign: Campaign, git_repository: Repository | N
         f"could not reach project.repo ({trouble}): {found.shown}: {found.message}",
         remediation=_REPOSITORY[trouble],
         at=campaign.position("project.repo"),
+        key="project.repo" if trouble == "refused" else None,
     )
 
 
@@ -274,6 +287,7 @@ def repository_can_be_reached(campaign: Campaign, git_repository: Repository | N
     group="backend",
     severity="advisory",
     remediation="Set project.smoke_test_command: without it a broken script costs the start of a machine.",
+    yields_to=("R7",),
 )
 def smoke_test_command_is_nonempty(campaign: Campaign) -> None:
     """project.smoke_test_command is a non-blank string (as R7; a warning only)."""

@@ -15,7 +15,7 @@ from ..documents.kinds import COMPANIONS as KINDS
 from ..documents.schema import near
 from ..documents.sources.text import file_problem
 from ..launch import accelerator
-from .problems import MOST_TOLD, fail_with, fail_with_findings, finding
+from .problems import MOST_REPORTED, fail_with, fail_with_findings, finding
 
 
 def _holds(campaign: Campaign, name: str) -> None:
@@ -23,7 +23,7 @@ def _holds(campaign: Campaign, name: str) -> None:
 
 
 def _section(name: str) -> Callable[[Callable[[Campaign], None]], Callable[[Campaign], None]]:
-    return check(name, group="campaign", remediation=remediation(name))
+    return check(name, group="campaign", remediation=remediation(name), yields_to=("R7", "R8", "R9"))
 
 
 @_section("campaign")
@@ -79,7 +79,7 @@ def top_level_keys_are_known(campaign: Campaign) -> None:
     unknown = [key for key in campaign.data if key not in KNOWN_KEYS]
     findings = [
         finding(f"unknown top-level key {dotted((key,))}{_near(key)}", campaign.position((key,)))
-        for key in unknown[:MOST_TOLD]
+        for key in unknown[:MOST_REPORTED]
     ]
     fail_with_findings(findings, len(unknown))
 
@@ -213,6 +213,6 @@ def direction_fits_the_metric(campaign: Campaign) -> None:
     better = _better(metric)
     if better is None or better[1] == direction:
         return
-    word, wanted = better
-    message = f"objective.direction is {direction}, but a metric called {word!r} is usually {wanted}d"
+    word, expected = better
+    message = f"objective.direction is {direction}, but a metric called {word!r} is usually {expected}d"
     fail_with(campaign, [Problem(("objective", "direction"), message)])

@@ -30,12 +30,12 @@ _LONGEST_PROGRAM = 40
 _WHOLE = "If the launch needs whole GPUs, with no process on them: sudo nvidia-smi -i INDEX -mig 0."
 
 
-def _asks_gpus(launch: Launch) -> bool:
+def _requests_gpus(launch: Launch) -> bool:
     return launch.facts.gpus.given
 
 
 def _has_nvswitch(launch: Launch) -> bool:
-    return _asks_gpus(launch) and launch.facts.has_nvswitch
+    return _requests_gpus(launch) and launch.facts.has_nvswitch
 
 
 def _driver(fleet: Fleet, node: Node) -> Driver:
@@ -55,7 +55,7 @@ def _driver(fleet: Fleet, node: Node) -> Driver:
 def _advice(found: Driver) -> str:
     """Return what an operator does about a driver that reports nothing."""
     problem = (found.problem or "").lower()
-    if "there is no nvidia-smi" in problem:
+    if "nvidia-smi not found" in problem:
         return "Run where the GPUs are, or install NVIDIA's driver (in a container: docker run --gpus all)."
     if "version mismatch" in problem:
         return "The driver was updated but not reloaded: reboot, or reload its kernel modules."
@@ -73,7 +73,7 @@ def _advice(found: Driver) -> str:
     group="node",
     document="launch",
     each="node",
-    when=_asks_gpus,
+    when=_requests_gpus,
     remediation="Use a machine with the GPUs that the spec requests, or correct the spec; in a container,"
     " give it all GPUs (docker run --gpus all).",
 )
@@ -84,7 +84,7 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
     driver = _driver(fleet, node)
     names = enumeration(sorted({gpu.name for gpu in driver.gpus}))
     found = f"{len(driver.gpus)} GPU{'' if len(driver.gpus) == 1 else 's'} ({names})"
-    shows = f"the driver shows {found}; expected {need}"
+    shows = f"the driver reports {found}; expected {need}"
     short = [list(_short_of(driver, one, shows)) for one in need.alternatives or (need,)]
     # Of several alternatives none is the one that was meant, so the finding only says what is there.
     problems = [] if not all(short) else [shows] if need.alternatives else short[0]
@@ -92,8 +92,8 @@ def gpus_are_there(launch: Launch, fleet: Fleet, node: Node) -> None:
     cut = [str(gpu.index) for gpu in driver.gpus if gpu.mig]
     if cut:
         fail(
-            f"{node.name}: GPU {enumeration(cut)} {'is' if len(cut) == 1 else 'are'} cut into MIG instances;"
-            " a process gets one instance, not the whole GPU",
+            f"{node.name}: GPU {enumeration(cut)} {'is' if len(cut) == 1 else 'are'} partitioned into MIG"
+            " instances; a process gets one instance, not the whole GPU",
             remediation=_WHOLE,
             at=place,
             advisory=True,
@@ -113,7 +113,7 @@ def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
         elif gpu.mig and memory is not None:
             largest = max(gpu.instances)
             if (message := memory_problem(memory, largest)) is not None:
-                yield f"GPU {gpu.index} ({gpu.name}) is cut into MIG instances; of the largest: {message}"
+                yield f"GPU {gpu.index} ({gpu.name}) is in MIG instances; the largest: {message}"
         elif memory is not None and gpu.memory_mib is None:
             yield f"GPU {gpu.index} does not report its memory; expected {memory}"
         elif memory is not None and (message := memory_problem(memory, gpu.memory_mib or 0)) is not None:
@@ -125,7 +125,7 @@ def _short_of(driver: Driver, need: GpuNeed, shows: str) -> Iterator[str]:
     group="node",
     document="launch",
     each="node",
-    when=_asks_gpus,
+    when=_requests_gpus,
     remediation="Take the GPU out: drain the node, then nvidia-smi --gpu-reset -i INDEX or reboot; if it"
     " comes back, have it replaced.",
 )
@@ -152,7 +152,7 @@ def _ill(gpu: Gpu) -> Iterator[str]:
     if gpu.recovery is not None and gpu.fault is None:
         yield f"{where} requests a recovery: {gpu.recovery}"
     if gpu.unreadable and gpu.fault is None:
-        yield f"{where} answers with errors in place of {some(list(gpu.unreadable), _MOST_NAMED)}"
+        yield f"{where} reports errors instead of {some(list(gpu.unreadable), _MOST_NAMED)}"
 
 
 @check(
@@ -160,12 +160,12 @@ def _ill(gpu: Gpu) -> Iterator[str]:
     group="node",
     document="launch",
     each="node",
-    when=_asks_gpus,
+    when=_requests_gpus,
     remediation="Xid 48 and 79 mean a dead GPU: drain the node, reboot it, and have the GPU replaced if it"
     " comes back. Others: look them up in NVIDIA's Xid catalogue.",
 )
 def kernel_log_has_no_xid(fleet: Fleet, node: Node) -> None:
-    """The kernel's log has no Xid 48 or 79; advice where it has others, or can't be read."""
+    """The kernel's log has no Xid 48 or 79; advice where it has others, or cannot be read."""
     log = fleet.facts(node, "kernel_log").kernel_log
     dead = [xid for xid in log.xids if xid.dead]
     if dead:
@@ -198,7 +198,7 @@ def _describe(xid: Xid) -> str:
     group="node",
     document="launch",
     each="node",
-    when=_asks_gpus,
+    when=_requests_gpus,
     remediation="Check cooling and power of the node: nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER; one"
     " slow GPU makes all ranks wait.",
 )
@@ -234,7 +234,7 @@ def _slowed(gpu: Gpu) -> Iterator[str]:
     document="launch",
     each="node",
     severity="advisory",
-    when=_asks_gpus,
+    when=_requests_gpus,
     remediation="Find their owners (ps -o pid,user,etime,cmd -p PID), and end those that nobody needs.",
 )
 def gpus_are_free(fleet: Fleet, node: Node) -> None:

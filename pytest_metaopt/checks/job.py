@@ -48,7 +48,7 @@ def job_is_accepted(manifest: Manifest, job: Job) -> None:
     group="job",
     document="manifest",
     each="job",
-    remediation="Disambiguate the jobs via hyper, or remove one: for each id the fleet keeps one artifact.",
+    remediation="Make the jobs differ in hyper, or remove one: the fleet keeps one artifact for each id.",
 )
 def job_is_there_once(manifest: Manifest, job: Job) -> None:
     """No other job has its job_id; advice where another has its name."""
@@ -62,7 +62,7 @@ def job_is_there_once(manifest: Manifest, job: Job) -> None:
         fail(
             f"{job.shown} has the name of {_others(job, named)}",
             at=manifest.position((*job.keys, "name")),
-            remediation="Give each job a name of its own, so that reports can tell them apart.",
+            remediation="Give each job a name of its own, so that reports can distinguish them.",
             advisory=True,
         )
     if job.job_id is None:

@@ -11,7 +11,7 @@ from ..core.quantity import format_duration
 from ..documents.launch import Launch
 from ..launch.facts import LaunchFacts
 from ..launch.launcher import Launcher, is_whole, known_later
-from .problems import fail_with, finding, tell_in_order
+from .problems import fail_in_order, fail_with, finding
 
 _TORCHRUN = "torchrun"
 _HOROVOD = "horovodrun"
@@ -102,7 +102,7 @@ def nodes_are_named(launch: Launch) -> None:
 def dead_rank_is_noticed(launch: Launch) -> None:
     """A dead rank is noticed: async error handling is on, and the collective timeout was set on purpose."""
     facts = launch.facts
-    tell_in_order(list(_unnoticed(facts)))
+    fail_in_order(list(_unnoticed(facts)))
     if "NCCL_DEBUG" not in facts.env:
         fail(
             "NCCL_DEBUG is not set, so a first launch that hangs leaves no trace",
@@ -119,18 +119,18 @@ def _unnoticed(facts: LaunchFacts) -> Iterator[Finding]:
         message = f"{_ASYNC[0]} is not set, so a rank that waits for a dead one may never notice"
         yield finding(message, env.variable(_ASYNC[0]).position)
     elif env[name] not in _TEARS_DOWN:
-        message = f"{name} is {env[name]}, which leaves a rank running whose collective failed; expected 1"
+        message = f"{name} is {env[name]}, which keeps a rank running after its collective failed; expected 1"
         yield finding(message, env.variable(name).position)
     for node in facts.nodes:
         for own in _ASYNC:
             if node.env.get(own, "1") not in _TEARS_DOWN:
-                message = f"{own} is {node.env[own]} on {node.name}, which leaves a rank running there"
+                message = f"{own} is {node.env[own]} on {node.name}, which keeps a rank running there"
                 place = node.env.variable(own).position
-                yield finding(f"{message} whose collective failed; expected 1", place)
+                yield finding(f"{message} after its collective failed; expected 1", place)
     if not facts.collective_timeout.given:
         yield finding(
             "launcher.collective_timeout is not given: the default, 30 min (10 min since PyTorch 2.2), hides"
-            " a dead rank for so long",
+            " a dead rank that long",
             facts.collective_timeout.position,
         )
 
@@ -145,7 +145,7 @@ def _unnoticed(facts: LaunchFacts) -> Iterator[Finding]:
 )
 def restart_resumes(launch: Launch) -> None:
     """A restart by torchrun continues the training: restarts, c10d, checkpoints, load-latest."""
-    tell_in_order(list(_not_resumed(launch.facts)))
+    fail_in_order(list(_not_resumed(launch.facts)))
 
 
 def _not_resumed(facts: LaunchFacts) -> Iterator[Finding]:
@@ -201,7 +201,7 @@ def _torchrun_option(
 )
 def elastic_horovod_goes_on(launch: Launch) -> None:
     """Elastic Horovod continues with lost workers: min-np is low enough, the timeout known, sizes pinned."""
-    tell_in_order(list(_paused(launch.facts)))
+    fail_in_order(list(_paused(launch.facts)))
 
 
 def _paused(facts: LaunchFacts) -> Iterator[Finding]:

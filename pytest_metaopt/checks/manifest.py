@@ -62,7 +62,7 @@ def registry_can_be_read(known_models: Models) -> None:
     setting="metaopt_trainer",
     remediation="Correct metaopt_trainer, or run where the training code is installed.",
 )
-def trainer_can_be_asked(trainer: Trainer) -> None:
+def trainer_can_be_read(trainer: Trainer) -> None:
     """The trainer's argument parser can be read."""
     if trainer.problem is not None:
         fail(f"metaopt_trainer = {trainer.source}: {trainer.problem}")

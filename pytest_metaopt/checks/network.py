@@ -28,13 +28,13 @@ def effective_env(launch: Launch, facts: NodeFacts) -> Mapping[str, str]:
     return {**found, **launch.facts.env, **facts.node.env}
 
 
-def selected(names: Iterable[str], wanted: str) -> list[str]:
+def selected(names: Iterable[str], expected: str) -> list[str]:
     """Return those of *names* that NCCL's list of prefixes selects.
 
     ``^`` in front excludes, ``=`` makes them whole names (NCCL 2, environment variables:
     ``NCCL_SOCKET_IFNAME`` and ``NCCL_IB_HCA``).
     """
-    text = wanted.strip()
+    text = expected.strip()
     excludes = text.startswith("^")
     text = text.removeprefix("^")
     whole = text.startswith("=")
@@ -56,7 +56,10 @@ def selected(names: Iterable[str], wanted: str) -> list[str]:
     " env.NCCL_IB_DISABLE: 1, or with RDMA env.NCCL_IB_HCA (ibstat).",
 )
 def nccl_takes_the_right_interface(launch: Launch, fleet: Fleet, node: Node) -> None:
-    """NCCL_SOCKET_IFNAME selects an interface that is up, no loopback or bridge; with RDMA an active HCA."""
+    """NCCL_SOCKET_IFNAME selects an interface that is up, not the loopback or a bridge.
+
+    With RDMA, NCCL_IB_HCA selects an active adapter.
+    """
     facts = fleet.facts(node, "interfaces")
     network = facts.network
     if network.problem is not None:
@@ -68,30 +71,30 @@ def nccl_takes_the_right_interface(launch: Launch, fleet: Fleet, node: Node) -> 
 
 
 def _socket_problems(env: Mapping[str, str], network: Network) -> Iterator[str]:
-    wanted = env.get(IFNAME, "").strip()
-    if not wanted:
+    expected = env.get(IFNAME, "").strip()
+    if not expected:
         yield f"{IFNAME} is not set, so NCCL chooses an interface itself"
         return
-    chosen = [network.interfaces[name] for name in selected(network.interfaces, wanted)]
+    chosen = [network.interfaces[name] for name in selected(network.interfaces, expected)]
     for found in chosen:
         # NCCL takes what is set up and has an address; whether it requires a carrier depends on its version.
         taken = found.up or (found.administratively_up and bool(found.addresses))
         if taken and (found.loopback or found.kind == "bridge"):
             what = "the loopback" if found.loopback else "a bridge"
-            yield f"{IFNAME}={wanted} selects {found.name}, {what}"
+            yield f"{IFNAME}={expected} selects {found.name}, {what}"
     if any(found.addresses for found in network.interfaces.values()):
         bare = [found.name for found in chosen if found.up and not found.loopback and not found.addresses]
         if bare and not any(found.up and found.addresses for found in chosen):
-            yield f"{IFNAME}={wanted} selects {some(bare, _MOST_NAMED)}, which has no IP address"
+            yield f"{IFNAME}={expected} selects {some(bare, _MOST_NAMED)}, which has no IP address"
     if not any(found.up for found in chosen):
         there = [name for name, found in network.interfaces.items() if not found.loopback]
         down = [found.name for found in chosen if not found.up]
         why = (
             f"{some(down, _MOST_NAMED)} is down"
             if down
-            else f"there is {some(there, _MOST_NAMED) if there else 'none'}"
+            else f"found {some(there, _MOST_NAMED) if there else 'none'}"
         )
-        yield f"{IFNAME}={wanted} selects no interface that is up ({why})"
+        yield f"{IFNAME}={expected} selects no interface that is up ({why})"
 
 
 def _rdma_problems(launch: Launch, env: Mapping[str, str], network: Network) -> Iterator[str]:
@@ -102,30 +105,30 @@ def _rdma_problems(launch: Launch, env: Mapping[str, str], network: Network) -> 
         return
     if disabled:
         yield "NCCL_IB_DISABLE is 1, though network.rdma is true"
-    wanted = env.get(HCA, "").strip()
-    if not wanted:
+    expected = env.get(HCA, "").strip()
+    if not expected:
         yield f"{HCA} is not set, so NCCL takes any adapter, those for storage too"
         return
     if not network.ports:
-        yield f"{HCA} is {wanted}, but there is no RDMA adapter"
+        yield f"{HCA} is {expected}, but the node has no RDMA adapter"
         return
     # An entry may name a port: mlx5_0:1.
     named = {f"{port.adapter}:{port.number}": port for port in network.ports}
-    chosen = [named[name] for name in _selected_ports(named, wanted)]
+    chosen = [named[name] for name in _selected_ports(named, expected)]
     if not chosen:
         adapters = sorted({port.adapter for port in network.ports})
-        yield f"{HCA}={wanted} names no existing adapter; found {some(adapters, _MOST_NAMED)}"
+        yield f"{HCA}={expected} names no existing adapter; found {some(adapters, _MOST_NAMED)}"
     elif not any(port.active for port in chosen):
         states = ", ".join(f"{port.adapter}:{port.number} {port.state}" for port in chosen)
-        yield f"{HCA}={wanted} names no adapter with an active port ({states})"
+        yield f"{HCA}={expected} names no adapter with an active port ({states})"
 
 
-def _selected_ports(named: Mapping[str, object], wanted: str) -> list[str]:
+def _selected_ports(named: Mapping[str, object], expected: str) -> list[str]:
     """Return the ``adapter:port`` that a list selects, whose whole names may leave the port out."""
     adapters = {name.rsplit(":", 1)[0] for name in named}
-    by_adapter = set(selected(adapters, wanted))
-    by_port = set(selected(named, wanted))
-    if wanted.strip().startswith("^"):
+    by_adapter = set(selected(adapters, expected))
+    by_port = set(selected(named, expected))
+    if expected.strip().startswith("^"):
         return [name for name in named if name in by_port and name.rsplit(":", 1)[0] in by_adapter]
     return [name for name in named if name in by_port or name.rsplit(":", 1)[0] in by_adapter]
 
@@ -155,27 +158,27 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
         evidence = ring.evidence_against(node)
         if evidence is not None:
             fail(f"{node.name} {answer.trouble.message}; {evidence}", at=node.position)
-    wanted = launch.facts.mtu.value
+    expected = launch.facts.mtu.value
     interface = launch.facts.interface.value
     if interface is not None:
-        _require_interface(launch, fleet, node, interface, wanted)
+        _require_interface(launch, fleet, node, interface, expected)
     if fleet.neighbour(node) is None:
         if interface is not None:
             return
-        if wanted is not None:
+        if expected is not None:
             fail(
-                f"{node.name}: unknown which interface needs an MTU of {wanted}",
+                f"{node.name}: unknown which interface needs an MTU of {expected}",
                 remediation="Name it as network.interface, or give nodes[].address.",
                 at=launch.facts.mtu.position,
                 advisory=True,
             )
         not_applicable("no other node has an address to send to")
     path = fleet.facts(node, "path").path
-    message = ring.odd_mtu(node, wanted)
+    message = ring.odd_mtu(node, expected)
     if message is not None:
         fail(f"{node.name}: {message}", at=launch.facts.mtu.position)
     message = ring.lost_by(node)
-    if message is not None and ring.odd_mtu(fleet.after(node), wanted) is None:
+    if message is not None and ring.odd_mtu(fleet.after(node), expected) is None:
         fail(message, at=node.position)
     following = fleet.after(node)
     if path.problem is not None:
@@ -189,8 +192,8 @@ def packets_of_full_size_arrive(launch: Launch, fleet: Fleet, node: Node) -> Non
         if fleet.answer(following).trouble is not None:
             not_applicable(f"its neighbour {following.name} could not be queried")
         fail(
-            f"{node.name}: {following.name} ({path.address}) answers no ping over {path.device}, small or"
-            " large; large packets may be lost",
+            f"{node.name}: {following.name} ({path.address}) does not answer a ping over {path.device},"
+            " small or large; large packets may be lost",
             remediation="Allow ICMP between the nodes, or check the address: nodes[].address is where the"
             " others reach a node.",
             advisory=True,
@@ -214,8 +217,8 @@ def _require_interface(launch: Launch, fleet: Fleet, node: Node, name: str, mtu:
         fail(f"{node.name}: {message}", at=launch.facts.mtu.position)
 
 
-def _wrong_mtu(device: str, mtu: int, wanted: int) -> str | None:
-    return f"{device} has an MTU of {mtu}; expected {wanted}" if mtu != wanted else None
+def _wrong_mtu(device: str, mtu: int, expected: int) -> str | None:
+    return f"{device} has an MTU of {mtu}; expected {expected}" if mtu != expected else None
 
 
 class _Ring:
@@ -257,14 +260,14 @@ class _Ring:
         path = self.path(before)
         return _lost(before, node, path) if path is not None and self.loses(before) else None
 
-    def odd_mtu(self, node: Node, wanted: int | None) -> str | None:
-        """Say that the MTU of a node's interface is not the one that is wanted, or that the others have."""
+    def odd_mtu(self, node: Node, expected: int | None) -> str | None:
+        """Say that the MTU of a node's interface is not the one that is expected, or that the others have."""
         path = self.path(node)
         mtu = path.mtu if path is not None else None
         if path is None or path.device is None or mtu is None:
             return None
-        if wanted is not None:
-            return _wrong_mtu(path.device, mtu, wanted)
+        if expected is not None:
+            return _wrong_mtu(path.device, mtu, expected)
         found = self.fleet.once("mtus", self._mtus)
         (common, count), *_ = Counter(found.values()).most_common(1)
         if mtu == common and count * 2 > len(found):

@@ -28,7 +28,7 @@ def _has_remote_node(launch: Launch) -> bool:
     return any(node.host.transport != "local" for node in launch.facts.nodes)
 
 
-def _asks_memory(launch: Launch) -> bool:
+def _requests_memory(launch: Launch) -> bool:
     return launch.facts.memory.given
 
 
@@ -65,20 +65,20 @@ def node_is_reachable(fleet: Fleet, node: Node) -> None:
     group="node",
     document="launch",
     each="node",
-    when=_asks_memory,
+    when=_requests_memory,
     remediation="Raise the limit of the container or of the slice, or request less memory.",
 )
 def memory_is_enough(launch: Launch, fleet: Fleet, node: Node) -> None:
     """A process gets the memory that is requested: by memory.max of its cgroups, not the host's total."""
     limits = fleet.facts(node, "limits").limits
-    wanted = launch.facts.memory.value or 0
+    expected = launch.facts.memory.value or 0
     if limits.memory is None:
         fail(f"{node.name}: could not read the size of its memory ({limits.problem or 'no value'})")
-    if limits.memory < wanted:
+    if limits.memory < expected:
         by = "the cgroup's limit" if limits.memory == limits.cgroup else "the machine's memory"
         fail(
             f"{node.name}: a process gets {format_size(limits.memory)} ({by});"
-            f" expected {format_size(wanted)}",
+            f" expected {format_size(expected)}",
             at=launch.facts.memory.position,
         )
 
@@ -96,7 +96,7 @@ def shm_is_large_enough(fleet: Fleet, node: Node) -> None:
     """/dev/shm has at least 8 GiB, which NCCL and data loaders need."""  # noqa: S108 - not written to
     limits = fleet.facts(node, "limits").limits
     if limits.shm is None:
-        fail(f"{node.name}: could not read /dev/shm ({limits.problem or 'df is silent'})")
+        fail(f"{node.name}: could not read /dev/shm ({limits.problem or 'df printed nothing'})")
     if limits.shm < LEAST_SHM:
         fail(f"{node.name}: /dev/shm has {_size(limits.shm)}; expected {_size(LEAST_SHM)} or more")
 
@@ -114,7 +114,10 @@ def memlock_is_large_enough(fleet: Fleet, node: Node) -> None:
     """The limit of locked memory is at least 32 GiB, which RDMA needs."""
     limits = fleet.facts(node, "limits").limits
     if not limits.memlock_known:
-        fail(f"{node.name}: could not read its limit of locked memory ({limits.problem or 'no ulimit -l'})")
+        fail(
+            f"{node.name}: could not read its limit of locked memory"
+            f" ({limits.problem or 'ulimit -l printed nothing'})"
+        )
     if limits.memlock is not None and limits.memlock < LEAST_MEMLOCK:
         fail(
             f"{node.name}: {_size(limits.memlock)} is the limit of locked memory (ulimit -l);"

@@ -43,13 +43,13 @@ def wandb_takes_the_credential(
 ) -> None:
     """The W&B server accepts the credential."""
     if wandb_mode(campaign) in NO_SERVER or wandb_credential.source is None:
-        not_applicable("the client would use none: see wandb_credentials")
+        not_applicable("the client would use no credential: see wandb_credentials")
     if wandb_viewer.accepted:
         return
     host = wandb_viewer.host or "the W&B server"
     if wandb_viewer.accepted is None:
         fail(
-            f"{host} did not say whether it accepts the credential: {wandb_viewer.problem}",
+            f"could not verify the credential with {host}: {wandb_viewer.problem}",
             remediation="Check the network, the proxy and the server, then run the preflight again.",
             at=campaign.position("wandb"),
             advisory=True,
@@ -90,7 +90,7 @@ def vast_takes_the_key(campaign: Campaign, vast_account: VastAccount) -> None:
     place = campaign.position("compute.provider")
     if vast_account.accepted is None:
         fail(
-            f"Vast did not say whether it accepts the key: {vast_account.problem}",
+            f"could not verify the key with Vast: {vast_account.problem}",
             remediation="Make sure that 'vastai show user' answers, then run the preflight again.",
             at=place,
             advisory=True,

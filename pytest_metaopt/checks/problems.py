@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import Finding, fail
-from ..core.document import Document, Position
+from ..core.document import Document, Position, dotted
 from ..core.problem import Problem
 
-MOST_TOLD = 50
+MOST_REPORTED = 50
 
 
 def fail_with(
@@ -19,11 +19,14 @@ def fail_with(
     advisory: bool = False,
 ) -> None:
     """Fail with all of *problems*, each with its place, in the order of the file; return if there is none."""
-    findings = [finding(problem.message, document.position(problem.keys)) for problem in problems]
-    tell_in_order(findings, remediation=remediation, advisory=advisory)
+    findings = [
+        finding(problem.message, document.position(problem.keys), dotted(problem.keys))
+        for problem in problems
+    ]
+    fail_in_order(findings, remediation=remediation, advisory=advisory)
 
 
-def tell_in_order(
+def fail_in_order(
     findings: Sequence[Finding], *, remediation: str | None = None, advisory: bool = False
 ) -> None:
     """Fail with *findings* in the order of the file; return if there is none."""
@@ -43,13 +46,14 @@ def fail_with_findings(
     :param count: how many there are, where *findings* are not all of them.
     """
     count = len(findings) if count is None else count
-    shown = list(findings[:MOST_TOLD])
-    if count > MOST_TOLD:
-        shown.append(Finding(f"and {count - MOST_TOLD} more"))
+    shown = list(findings[:MOST_REPORTED])
+    if count > MOST_REPORTED:
+        shown.append(Finding(f"and {count - MOST_REPORTED} more"))
     if shown:
         fail(shown, remediation=remediation, advisory=advisory)
 
 
-def finding(message: str, position: Position | None) -> Finding:
-    """Return a finding with its place, where that is known."""
-    return Finding(message, *position) if position else Finding(message)
+def finding(message: str, position: Position | None, key: str | None = None) -> Finding:
+    """Return a finding with its place, where that is known, and its dotted key."""
+    line, column = position or (None, None)
+    return Finding(message, line, column, key)

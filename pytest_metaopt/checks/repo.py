@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from .. import check, fail
+from collections.abc import Mapping
+
+from .. import Finding, check, fail
 from ..core.state_folder import DIRECTORIES, GitIgnore, StateFolder
 from ..core.text import described
 from ..documents.campaign import Campaign
+from .problems import fail_with_findings
 
 
 def _require(state_folder: StateFolder, *names: str) -> None:
@@ -101,9 +104,9 @@ def smoke_test_command_is_given(campaign: Campaign) -> None:
 )
 def sections_are_present(campaign: Campaign) -> None:
     """The top-level keys campaign, project, wandb, compute and objective are present."""
-    wanted = ("campaign", "project", "wandb", "compute", "objective")
-    missing = [name for name in wanted if name not in campaign.data]
-    assert not missing, f"top-level {', '.join(missing)} missing"
+    required = ("campaign", "project", "wandb", "compute", "objective")
+    missing = [name for name in required if name not in campaign.data]
+    fail_with_findings([Finding(f"section {name} is missing", key=name) for name in missing])
 
 
 @check(
@@ -122,6 +125,12 @@ def require_text(campaign: Campaign, dotted: str) -> None:
     value = campaign.get(dotted)
     if isinstance(value, str) and value.strip():
         return
-    block = campaign.get(section)
-    there = hasattr(block, "keys") and key in block
-    fail(f"{dotted} is {described(value) if there else 'missing'}", at=campaign.position(dotted))
+    if section not in campaign.data:
+        fail(f"{dotted} is missing: section {section} is missing", key=section)
+    block = campaign.data[section]
+    if not isinstance(block, Mapping):
+        fail(
+            f"{section} is {described(block)}; expected a mapping", at=campaign.position(section), key=section
+        )
+    problem = described(value) if key in block else "missing"
+    fail(f"{dotted} is {problem}", at=campaign.position(dotted), key=dotted)

@@ -160,14 +160,14 @@ def nothing_is_deprecated(run_config: RunConfig) -> None:
     group="run_config",
     document="run_config",
     when=lambda config: config.root_path is not None,
-    remediation="Correct code_source.snapshot.root_path; it is relative to the run config's folder.",
+    remediation="Correct code_source.snapshot.root_path; it is relative to the run config's directory.",
 )
 def root_path_exists(run_config: RunConfig) -> None:
     """code_source.snapshot.root_path is an existing directory."""
     root = run_config.root_path
     if root is not None and not root.is_dir():
         keys = (*SNAPSHOT, "root_path")
-        why = "is not a directory" if os.path.lexists(root) else "is not there"
+        why = "is not a directory" if os.path.lexists(root) else "does not exist"
         fail_with(run_config, [Problem(keys, f"{dotted(keys)}: {_shown(str(run_config.get(keys)))} {why}")])
 
 
@@ -186,7 +186,7 @@ def include_paths_exist(run_config: RunConfig) -> None:
     fail_with(
         run_config,
         [
-            Problem(keys, f"{dotted(keys)}: there is no {_shown(value)} in root_path")
+            Problem(keys, f"{dotted(keys)}: {_shown(value)} not found in root_path")
             for keys, value in run_config.include_paths
             if not os.path.lexists(root / value)
         ],
@@ -231,7 +231,7 @@ def nothing_is_uncommitted(run_config: RunConfig, pinned_revision: Pinned | None
     """Where a revision is pinned, no copied file has uncommitted changes."""
     pin = run_config.pin
     if pinned_revision is None or pin is None or not pinned_revision.exists:
-        not_applicable("the pinned revision can't be found, see run_config[revision]")
+        not_applicable("the pinned revision cannot be found, see run_config[revision]")
     changed = pinned_revision.changed
     if changed:
         message = some([_shown(path) for path in changed], _MOST_SHOWN)
@@ -285,7 +285,7 @@ def dependencies_are_requirements(run_config: RunConfig) -> None:
     group="run_config",
     document="run_config",
     when=lambda config: next(_files(config), None) is not None,
-    remediation="Correct the path, which is relative to the run config's folder.",
+    remediation="Correct the path, which is relative to the run config's directory.",
 )
 def requirements_files_exist(run_config: RunConfig) -> None:
     """A requirements file that environment.dependencies refers to exists."""

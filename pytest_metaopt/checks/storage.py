@@ -35,7 +35,7 @@ def _place(launch: Launch, fleet: Fleet, node: Node) -> tuple[Place, str]:
         )
     if place.dangling is not None:
         fail(
-            f"{node.name}: {path} is a link to {place.dangling or 'nowhere'}, which is not there",
+            f"{node.name}: {path} is a link to {place.dangling or 'nowhere'}, which does not exist",
             remediation="Mount what it leads to, or correct the link.",
             at=launch.facts.storage_path.position,
         )
@@ -145,8 +145,8 @@ def checkpoints_survive(launch: Launch, fleet: Fleet, node: Node) -> None:
         fail(f"{node.name}: could not find the mount of {path}", at=at)
     durable = launch.facts.durable_mounts.value
     if durable:
-        if not any(_counts_as(place.mount, wanted) for wanted in durable):
-            message = f"{node.name}: {path} is really on {mount}, which is none of {', '.join(durable)}"
+        if not any(_counts_as(place.mount, expected) for expected in durable):
+            message = f"{node.name}: {path} is really on {mount}, which is not one of {', '.join(durable)}"
             fail(f"{message}; is that mounted?", at=at)
         return
     kind = _kind(place.mount)
@@ -161,12 +161,12 @@ def checkpoints_survive(launch: Launch, fleet: Fleet, node: Node) -> None:
         )
 
 
-def _counts_as(mount: Mount, wanted: str) -> bool:
-    """Return whether a mount is the durable one that is *wanted*, or one that it has below it.
+def _counts_as(mount: Mount, expected: str) -> bool:
+    """Return whether a mount is the durable one that is *expected*, or one that it has below it.
 
     Below the root is everything, so the root counts for itself only; a tmpfs below a durable one is none.
     """
-    base = wanted.rstrip("/")
+    base = expected.rstrip("/")
     if mount.point == (base or "/"):
         return True
     return bool(base) and mount.point.startswith(f"{base}/") and _kind(mount) not in VOLATILE
@@ -191,7 +191,7 @@ def rename_is_atomic(launch: Launch, fleet: Fleet, node: Node) -> None:
     if kind not in ATOMIC:
         fail(
             f"{node.name}: unknown whether renames on {mount} are atomic; this check writes nothing to try",
-            remediation="Ask the administrator of the file system.",
+            remediation="Consult the documentation of the file system.",
             at=at,
             advisory=True,
         )

@@ -12,7 +12,7 @@ from ..core.document import dotted
 from ..core.text import enumeration
 from ..documents.job import Job
 from ..documents.manifest import Manifest, load_manifest
-from ..probes.local.host import Capability, ask_host
+from ..probes.local.host import Capability, query_host
 
 HEADINGS = ("job", "id", "model", "needs", "eligible hosts", "fits here")
 
@@ -117,7 +117,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("manifest", metavar="FILE", help="the training manifest (TOML)")
     path = Path(parser.parse_args(arguments).manifest).absolute()
     manifest = load_manifest(path)
-    host = ask_host(path.parent)
+    host = query_host(path.parent)
     for line in table(manifest, host.value, shutil.get_terminal_size().columns):
         print(line)
     print(f"\nthis host: {host.value or host.failure}")

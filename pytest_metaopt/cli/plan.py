@@ -110,7 +110,7 @@ def page(config: RunConfig, width: int) -> Iterator[str]:
     yield f"experiment: {model.experiment_name}"
     yield (
         f"nodes:      {nodes(config)} (num_accelerators {compute.num_accelerators},"
-        f" {count} a node of {compute.accelerator_type})"
+        f" {count} per node of {compute.accelerator_type})"
     )
     yield f"timeout:    {f'{minutes * 60} s' if minutes is not None else 'none given'}"
     yield f"retries:    {model.max_retries}"

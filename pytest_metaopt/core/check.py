@@ -41,6 +41,7 @@ class Check:
     :param when: returns whether the check applies to a document at all; None: always.
     :param online: it is collected with ``--metaopt-online`` only.
     :param setting: the ini key that it needs: where that has no value, the check is not collected.
+    :param yields_to: the ids of checks of the same document that report some of its findings in its place.
     :param function: the function that asserts.
     :param scope: the folder whose documents it applies to; None: all.
     """
@@ -55,6 +56,7 @@ class Check:
     when: Callable[[Any], bool] | None
     online: bool
     setting: str | None
+    yields_to: tuple[str, ...]
     function: Callable[..., object]
     scope: Path | None = None
 
@@ -79,6 +81,18 @@ class Check:
         )
 
     @property
+    def label(self) -> str:
+        """What follows the ``::`` in its node ids: ``repo[R7]``."""
+        return f"{self.group}[{self.id}]"
+
+    @property
+    def page(self) -> str | None:
+        """Where its documentation is, from the root of this project; None for a check of somebody else's."""
+        if not self.function.__module__.startswith("pytest_metaopt."):
+            return None
+        return f"docs/checks/{self.group}.md#{self.id.lower()}"
+
+    @property
     def source(self) -> str:
         """Where it is declared, ``<file>:<line>``."""
         return _source(self.function)
@@ -96,6 +110,7 @@ def check(
     when: Callable[[Any], bool] | None = None,
     online: bool = False,
     setting: str | None = None,
+    yields_to: tuple[str, ...] = (),
 ) -> Callable[[_Function], _Function]:
     """Declare a check: the function below takes fixtures and asserts.
 
@@ -115,14 +130,27 @@ def check(
     :param when: called with the document: whether the check is collected for it. What can only be known when
         it is evaluated goes into :func:`not_applicable` instead.
     :param online: collect it with ``--metaopt-online`` only, since it queries a service; where its facts
-        can't be had, that does not block.
+        cannot be had, that does not block.
     :param setting: an ini key; where it has no value, the check is not collected.
-    :raises DeclarationError: one of these is not as said, or the function can't be a check.
+    :param yields_to: ids of checks that take nothing but the same document: a finding with the same ``key``
+        as one of theirs is left to them, where they are selected and no less severe.
+    :raises DeclarationError: one of these is not as said, or the function cannot be a check.
     """
 
     def declare(function: _Function) -> _Function:
         declared = Check(
-            check_id, group, document, each, severity, bootstrap, remediation, when, online, setting, function
+            check_id,
+            group,
+            document,
+            each,
+            severity,
+            bootstrap,
+            remediation,
+            when,
+            online,
+            setting,
+            yields_to,
+            function,
         )
         _validate(declared)
         function.__globals__.setdefault(DECLARED, []).append(declared)

@@ -32,7 +32,7 @@ class Position(NamedTuple):
 
 
 class DocumentError(Exception):
-    """A document can't be read: missing, malformed, too large, or of the wrong shape.
+    """A document cannot be read: missing, malformed, too large, or of the wrong shape.
 
     ``str()`` of it is one line, ``<file>:<line>:<column>: <what is wrong>; <what to do>``, the
     place only where it is known.
@@ -52,7 +52,7 @@ class DocumentError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """The root mapping of a file, with mappings and sequences that can't be changed.
+    """The root mapping of a file, with mappings and sequences that cannot be changed.
 
     :param path: the file, absolute.
     :param data: the root mapping; mappings inside are read-only too, sequences are tuples.
@@ -133,7 +133,7 @@ def thawed(value: Any) -> Any:
 
 
 def frozen(value: Any) -> Any:
-    """Return *value* made of what can't be changed: read-only mappings, and tuples."""
+    """Return *value* made of what cannot be changed: read-only mappings, and tuples."""
     if isinstance(value, Mapping):
         return MappingProxyType({key: frozen(item) for key, item in value.items()})
     if isinstance(value, tuple | list):

@@ -13,14 +13,17 @@ from .document import Position
 class Finding:
     """One of several things that a check found wrong.
 
-    :param message: what is wrong and what is wanted instead, without the file's name.
+    :param message: what is wrong and what is expected instead, without the file's name.
     :param line: the line of the document, from 1.
     :param column: the column, from 1.
+    :param key: the dotted key of the value that it is about; by it ``yields_to`` of
+        :func:`~pytest_metaopt.core.check.check` knows what another check reports.
     """
 
     message: str
     line: int | None = None
     column: int | None = None
+    key: str | None = None
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - named like pytest's own outcomes
@@ -46,6 +49,7 @@ def fail(
     at: Position | None = None,
     line: int | None = None,
     column: int | None = None,
+    key: str | None = None,
     advisory: bool = False,
 ) -> NoReturn:
     """Make the running check fail with *message*.
@@ -57,11 +61,12 @@ def fail(
         ``campaign.position("project.repo")``.
     :param line: the same as a line, from 1, where the column is not known.
     :param column: the column, from 1.
+    :param key: the dotted key of the value that it is about.
     :param advisory: this does not block, whatever the check's severity: the answer could not be had, say.
     """
     __tracebackhide__ = True
     line, column = at if at is not None else (line, column)
-    findings = [Finding(message, line, column)] if isinstance(message, str) else list(message)
+    findings = [Finding(message, line, column, key)] if isinstance(message, str) else list(message)
     if not findings:
         raise ValueError("fail() was called without a finding")
     raise CheckFailed(findings, remediation, advisory=advisory)

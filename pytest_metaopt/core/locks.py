@@ -28,7 +28,7 @@ class LockUnavailableError(Exception):
 def project_lock(root: Path, purpose: str) -> FileLock:
     """Return the lock for *purpose* of the project at *root*; it is not taken yet.
 
-    :raises LockUnavailableError: the folder for locks can't be made, or is somebody else's.
+    :raises LockUnavailableError: the folder for locks cannot be made, or is somebody else's.
     """
     name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:24]
     return FileLock(_folder() / f"{name}.{purpose}.lock")
@@ -36,7 +36,7 @@ def project_lock(root: Path, purpose: str) -> FileLock:
 
 @contextmanager
 def held(locks: Iterable[FileLock], notify: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold all of *locks*, taken in the order of their paths so that two holders can't block each other.
+    """Hold all of *locks*, taken in the order of their paths so that two holders cannot block each other.
 
     :param notify: called once, with a sentence, where it has to wait.
     :raises LockUnavailableError: one was not free within ``PATIENCE`` seconds.
@@ -49,7 +49,7 @@ def held(locks: Iterable[FileLock], notify: Callable[[str], None] | None = None)
 
 
 def acquire(lock: FileLock, notify: Callable[[str], None] | None = None) -> None:
-    """Take *lock*, telling *notify* where that takes long; see :func:`held`."""
+    """Take *lock*, specific *notify* where that takes long; see :func:`held`."""
     try:
         try:
             lock.acquire(timeout=_NOTICE_AFTER)
@@ -78,7 +78,8 @@ def _folder() -> Path:
         status = folder.lstat()
     except OSError as error:
         raise LockUnavailableError(
-            f"could not create the lock directory {folder}: {error.strerror}; set TMPDIR to a writable folder"
+            f"could not create the lock directory {folder}: {error.strerror}; set TMPDIR to a writable"
+            " directory"
         ) from None
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise LockUnavailableError(f"{folder} belongs to another user; remove it, or set TMPDIR")

@@ -67,7 +67,7 @@ class StateFolder:
             return str(error)
         if path.is_dir():
             return None
-        kind = "a dangling link" if path.is_symlink() else "no directory"
+        kind = "a dangling link" if path.is_symlink() else "not a directory"
         return f"{label.rstrip('/')} is {kind}"
 
 
@@ -101,7 +101,7 @@ class GitIgnore:
     def excludes_state_folder(self) -> bool:
         """Return whether it has one of the lines ``.ml-metaopt/``, ``.ml-metaopt``, ``.ml-metaopt/*``.
 
-        :raises OSError: the file can't be read.
+        :raises OSError: the file cannot be read.
         """
         try:
             data = self.path.read_bytes()

@@ -13,7 +13,7 @@ _SHOWN_DIGITS = 15
 
 
 def printable(text: str) -> str:
-    r"""Return *text* with every character escaped that a terminal or a UTF-8 file can't take.
+    r"""Return *text* with every character escaped that a terminal or a UTF-8 file cannot take.
 
     Control characters (ESC among them) and lone surrogates become ``\xNN`` or ``\uNNNN``; newlines
     stay. A value from a file that nobody has looked at can so never steer a terminal.

@@ -86,8 +86,8 @@ class Campaign(Document):
 def load_campaign(path: Path) -> Campaign:
     """Read and hash the campaign file *path*.
 
-    :raises DocumentError: it can't be read, is not a YAML mapping, or holds a value under a hashed
-        field that JSON can't hold (an unquoted date, say).
+    :raises DocumentError: it cannot be read, is not a YAML mapping, or holds a value under a hashed
+        field that JSON cannot hold (an unquoted date, say).
     """
     tree = read_yaml_mapping(path, "campaign")
     document = Document(path, tree.value, tree.positions)

@@ -48,12 +48,14 @@ class ComputeSection(Section):
 
     provider: Given = Field(description="The cloud, as SkyPilot names it; local for this machine.")
     accelerator: Given = Field(description="The accelerator, as SkyPilot writes it: A100:1, H100:8.")
-    num_sweep_agents: int = Field(ge=1, le=16, description="W&B agents side by side in a sweep.")
+    num_sweep_agents: int = Field(
+        ge=1, le=16, description="The number of W&B agents that run at the same time."
+    )
     max_budget_usd: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False), BeforeValidator(as_float)] = (
-        Field(description="The most that may be spent, in USD.")
+        Field(description="The budget, in USD.")
     )
     idle_timeout_minutes: int | None = Field(
-        None, ge=5, le=60, description="An agent that logs nothing for so long is stopped."
+        None, ge=5, le=60, description="An agent that logs nothing for this long, in minutes, is stopped."
     )
 
 
@@ -61,23 +63,27 @@ class ObjectiveSection(Section):
     """What is optimized."""
 
     metric: Given = Field(description="The name of the metric in W&B.")
-    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
+    direction: Literal["maximize", "minimize"] = Field(
+        description="Whether lower or higher values are better."
+    )
     improvement_threshold: Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(as_float)] = (
-        Field(description="The least gain that counts as one.")
+        Field(description="The smallest gain that counts as an improvement.")
     )
 
 
 class ProposalPolicySection(Section):
     """How proposals are gathered."""
 
-    current_target: Given = Field(description="Proposals that are needed before one is selected.")
+    current_target: Given = Field(description="The number of proposals required before one is selected.")
 
 
 class StopConditionsSection(Section):
     """When the campaign ends."""
 
-    max_iterations: int = Field(ge=1, description="Iterations at most.")
-    max_no_improve_iterations: int = Field(ge=1, description="Iterations without a gain at most.")
+    max_iterations: int = Field(ge=1, description="The maximum number of iterations.")
+    max_no_improve_iterations: int = Field(
+        ge=1, description="The maximum number of iterations without an improvement."
+    )
 
 
 class CampaignModel(Section):

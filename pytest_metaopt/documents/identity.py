@@ -21,7 +21,7 @@ _MAX_INT_BITS = 14_000
 
 
 class NotJsonError(ValueError):
-    """A value can't be held by JSON, so that no hash can be taken over it.
+    """A value cannot be held by JSON, so that no hash can be taken over it.
 
     ``keys`` leads to the value, ``problem`` says what it is and how to fix it.
     """
@@ -35,7 +35,7 @@ class NotJsonError(ValueError):
 def canonical_json(value: Any) -> bytes:
     """Return *value* as canonical JSON: sorted keys, no spaces, ASCII.
 
-    :raises NotJsonError: a date, a NaN, bytes or keys that can't be sorted are in it.
+    :raises NotJsonError: a date, a NaN, bytes or keys that cannot be sorted are in it.
     """
     _require_json(value, ())
     return json.dumps(
@@ -108,7 +108,7 @@ def job_id(
 ) -> str:
     """Return the id of a training job: the first 16 hex digits of a hash over what makes its artifact.
 
-    :raises NotJsonError: ``hyper`` or ``seed`` holds what JSON can't (a date, say).
+    :raises NotJsonError: ``hyper`` or ``seed`` holds what JSON cannot (a date, say).
     """
     _require_json(hyper, ("hyper",))
     _require_json(seed, ("seed",))
@@ -156,7 +156,7 @@ def _require_json(value: Any, keys: KeyPath) -> None:
             raise NotJsonError(keys, "is an integer too large to be written in decimal; quote it")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise NotJsonError(keys, f"is {value}, which JSON can't hold; quote it")
+            raise NotJsonError(keys, f"is {value}, which JSON cannot hold; quote it")
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str | bool | int | None):
@@ -174,4 +174,4 @@ def _require_json(value: Any, keys: KeyPath) -> None:
         for index, item in enumerate(value):
             _require_json(item, (*keys, index))
     else:
-        raise NotJsonError(keys, f"is a {type(value).__name__}, which JSON can't hold; quote it")
+        raise NotJsonError(keys, f"is a {type(value).__name__}, which JSON cannot hold; quote it")

@@ -202,13 +202,13 @@ class _Labels:
         return printable(name[:_LONGEST_LABEL]).replace("\n", "\\n")
 
     def label(self, index: int, name: str) -> str:
-        wanted = self._plain(name) or f"#{index}"
-        label = wanted
+        expected = self._plain(name) or f"#{index}"
+        label = expected
         if label in self.taken or (not name and label in self.names):
-            number = self.last.get(wanted, 1) + 1
-            while f"{wanted}-{number}" in self.names or f"{wanted}-{number}" in self.taken:
+            number = self.last.get(expected, 1) + 1
+            while f"{expected}-{number}" in self.names or f"{expected}-{number}" in self.taken:
                 number += 1
-            self.last[wanted] = number
-            label = f"{wanted}-{number}"
+            self.last[expected] = number
+            label = f"{expected}-{number}"
         self.taken.add(label)
         return label

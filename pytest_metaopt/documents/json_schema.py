@@ -64,7 +64,7 @@ def _strip(schema: Any) -> None:
     if isinstance(schema, dict):
         if _REFERENCE in schema:
             schema["$ref"] = schema.pop(_REFERENCE)
-        for name in ("wanted", "title"):
+        for name in ("expected", "title"):
             if isinstance(schema.get(name), str):
                 del schema[name]
         for value in schema.values():

@@ -26,7 +26,7 @@ _HEAD_CHARACTERS = 64 * 1024
 
 
 class KindError(Exception):
-    """A kind of document from another package can't be used; ``str()`` of it says which and why."""
+    """A kind of document from another package cannot be used; ``str()`` of it says which and why."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Kind:
     :param artifact: whether there is a readiness artifact for each of its documents; else for a document with
         others only.
     :param asks_host: whether reports say what this host has.
-    :param companion: the key by which a campaign names one as a companion; None: it can't.
+    :param companion: the key by which a campaign names one as a companion; None: it cannot.
     :param subjects: for each word that ``@check(each=...)`` takes, what lists those parts.
     :param bootstrap_modules: the modules of the bootstraps that its checks name.
     :param probe_modules: the modules of the probes that its checks take.

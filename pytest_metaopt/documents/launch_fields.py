@@ -105,7 +105,7 @@ def _path(value: str) -> str:
     if "\0" in value:
         raise refusal("holds a NUL character")
     if not PurePosixPath(value).is_absolute() and not value.startswith("~/"):
-        raise refusal("is not an absolute path; nodes have no folder in common to start from")
+        raise refusal("is not an absolute path; nodes have no common directory to start from")
     return value
 
 

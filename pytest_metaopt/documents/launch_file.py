@@ -23,7 +23,7 @@ class LaunchFile:
     def text(self) -> str:
         """Its text.
 
-        :raises DocumentError: it can't be read, or is not UTF-8.
+        :raises DocumentError: it cannot be read, or is not UTF-8.
         """
         return read_text(self.path)
 
@@ -31,7 +31,7 @@ class LaunchFile:
     def yaml(self) -> YamlTree:
         """Its one YAML mapping, with positions.
 
-        :raises DocumentError: it can't be read, or is not one YAML mapping.
+        :raises DocumentError: it cannot be read, or is not one YAML mapping.
         """
         return read_yaml_mapping(self.path, "launch spec")
 

@@ -46,17 +46,19 @@ _MOST_NODES = 10_000
 class NodeEntry(Block):
     """A node with more than its host spec."""
 
-    wanted = "a host spec, or a mapping with host"
+    expected = "a host spec, or a mapping with host"
 
     host: Words = Field(description="Its host spec, as pytest-testinfra takes it: ssh://user@host, local://.")
     name: NodeName | None = Field(
-        None, description="What reports and node lists call it; default: the host's name."
+        None, description="Its name in reports and node lists; default: the host's name."
     )
     address: Address | None = Field(
         None, description="What the other nodes reach it by; default: the host's name in the spec."
     )
     env: Variables | None = Field(
-        None, description="What only the ranks on this node get.", json_schema_extra=wanting("a mapping")
+        None,
+        description="Environment variables for the ranks on this node only.",
+        json_schema_extra=wanting("a mapping"),
     )
 
     @classmethod
@@ -79,11 +81,15 @@ def _entry(value: Any) -> Any:
 class Gpus(Block):
     """The GPUs that each node must have."""
 
-    wanted = "a mapping with name and count"
+    expected = "a mapping with name and count"
 
     name: Words | None = Field(None, description="The model: A100, H100, L4; default: any.")
     count: int = Field(
-        1, ge=0, le=64, description="How many a node.", json_schema_extra=wanting("an integer from 0 to 64")
+        1,
+        ge=0,
+        le=64,
+        description="The number per node.",
+        json_schema_extra=wanting("an integer from 0 to 64"),
     )
     memory: GpuMemory | None = Field(None, description="The memory of each: 80GB, or 24GB+ for at least.")
 
@@ -146,10 +152,10 @@ class Storage(Block):
         1,
         ge=1,
         le=100_000,
-        description="How many are kept at a time.",
+        description="The number of checkpoints kept.",
         json_schema_extra=wanting("an integer, 1 or more"),
     )
-    scratch: Size | None = Field(None, description="What else is written on that mount: 100GB.")
+    scratch: Size | None = Field(None, description="Other data written to that mount: 100GB.")
     durable_mounts: list[MountPoint] | None = Field(
         None,
         description="The mounts that survive the teardown of the machines.",
@@ -160,17 +166,17 @@ class Storage(Block):
         description="Whether a restarted rank loads the latest checkpoint.",
         json_schema_extra=wanting("true or false"),
     )
-    write_time: Duration | None = Field(None, description="How long it takes to write a checkpoint: 2m.")
-    checkpoint_every: Duration | None = Field(None, description="How often one is written: 30m.")
+    write_time: Duration | None = Field(None, description="The time to write a checkpoint: 2m.")
+    checkpoint_every: Duration | None = Field(None, description="The interval between checkpoints: 30m.")
 
 
 class Elasticity(Block):
-    """What is known of lost workers."""
+    """How many workers may be lost, and how the launch continues."""
 
     expected_lost_workers: int | None = Field(
         None,
         ge=0,
-        description="How many workers may be lost at a time.",
+        description="The number of workers that may be lost at a time.",
         json_schema_extra=wanting("an integer, 0 or more"),
     )
     pinned_to_max_np: bool | None = Field(
@@ -187,7 +193,7 @@ class Resources(SkyPilotResources):
     """What a SkyPilot task or a portable job request requests; keys that no check reads are ignored."""
 
     gpu: Gpus | None = Field(None, description="The GPUs, as a portable job request has them.")
-    disk: Size | None = Field(None, description="Disk a node: 100GB (portable job request).")
+    disk: Size | None = Field(None, description="Disk per node: 100GB (portable job request).")
 
 
 class LaunchModel(SkyPilotTask):
@@ -209,12 +215,14 @@ class LaunchModel(SkyPilotTask):
         json_schema_extra=wanting("nvswitch, nvlink or pcie"),
     )
     network: Network | None = Field(None, description="The network between the nodes.")
-    launcher: LauncherEntry | None = Field(None, description="What starts the ranks.")
+    launcher: LauncherEntry | None = Field(None, description="The launcher of the ranks.")
     env: Variables | None = Field(
-        None, description="The environment that ranks get.", json_schema_extra=wanting("a mapping")
+        None, description="Environment variables for the ranks.", json_schema_extra=wanting("a mapping")
     )
-    storage: Storage | None = Field(None, description="Where checkpoints are kept.")
-    elasticity: Elasticity | None = Field(None, description="What is known of lost workers.")
+    storage: Storage | None = Field(None, description="The storage of checkpoints.")
+    elasticity: Elasticity | None = Field(
+        None, description="How many workers may be lost, and how the launch continues."
+    )
     candidates: list[Words] | None = Field(
         None,
         description="Clouds in the order of preference (portable job request); not checked.",
@@ -228,7 +236,7 @@ class LaunchModel(SkyPilotTask):
             if not nodes:
                 yield ("nodes",), "is an empty list; name a node, or remove the key for this machine"
             if len(nodes) > _MOST_NODES:
-                yield ("nodes",), f"has {len(nodes)} nodes; expected {_MOST_NODES} at most"
+                yield ("nodes",), f"has {len(nodes)} nodes; expected at most {_MOST_NODES}"
         yield from super().rules(given)
         yield from wrong_variables(given, "env")
         yield from _same_said_twice(given)
@@ -248,9 +256,9 @@ def _same_said_twice(given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:
         if there
     ]
     if len(said) > 1:
-        yield said[1], f"is given beside {'.'.join(said[0])}; keep one of them"
+        yield said[1], f"is given together with {'.'.join(said[0])}; keep one of them"
     if "memory" in given and "memory" in resources:
-        yield ("resources", "memory"), "is given beside memory; keep one of them"
+        yield ("resources", "memory"), "is given together with memory; keep one of them"
     env, envs = given.get("env"), given.get("envs")
     if isinstance(env, Mapping) and isinstance(envs, Mapping):
         for name in envs:
@@ -277,7 +285,7 @@ def _launcher_contradictions(given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath
         if too_large(value) or known_later(written):
             continue
         if written != str(value):
-            yield ("launcher", "args", key), "is not what run says; keep one of them"
+            yield ("launcher", "args", key), "differs from run; keep one of them"
 
 
 def validate(data: Mapping[Any, Any]) -> tuple[LaunchModel | None, list[Problem]]:

@@ -42,7 +42,7 @@ class LaunchReader(Protocol):
     def read(self, file: LaunchFile) -> Launch:
         """Return the launch that *file* describes, with everything that is wrong with it.
 
-        :raises DocumentError: the file can't be read at all.
+        :raises DocumentError: the file cannot be read at all.
         """
         ...
 
@@ -50,7 +50,7 @@ class LaunchReader(Protocol):
 def load_launch(path: Path) -> Launch:
     """Read the launch file *path* with the first reader that recognises it.
 
-    :raises DocumentError: it can't be read, or a reader of another package can't be used.
+    :raises DocumentError: it cannot be read, or a reader of another package cannot be used.
     """
     file = LaunchFile(path)
     return next(reader for reader in _readers(path) if reader.recognises(file)).read(file)

@@ -28,7 +28,7 @@ def recognises(file: LaunchFile) -> bool:  # noqa: ARG001 - as each reader
 def read(file: LaunchFile) -> Launch:
     """Return the launch that a spec describes.
 
-    :raises DocumentError: the file can't be read, or is not a YAML mapping.
+    :raises DocumentError: the file cannot be read, or is not a YAML mapping.
     """
     tree = file.yaml
     document = Document(file.path, tree.value, tree.positions, duplicates=tree.duplicates)

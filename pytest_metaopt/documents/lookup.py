@@ -62,8 +62,8 @@ def manifest_file(value: str, base: Path, root: Path | None) -> Found:
     places = usual_places(project_root(base / "any", root))
     found = next((place for place in places if os.path.lexists(place)), None)
     if found is None:
-        missing = enumeration([str(place) for place in places], "or")
-        return Found(problem=f"--metaopt-manifest auto: there is no {missing}; name one")
+        missing = enumeration([str(place) for place in places], "nor")
+        return Found(problem=f"--metaopt-manifest auto: found neither {missing}; name one")
     return Found((found,))
 
 

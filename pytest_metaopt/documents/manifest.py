@@ -28,8 +28,8 @@ _HINT = re.compile(r"^\s*\[\[\s*jobs\s*\]\]", re.MULTILINE)
 class Manifest(Document):
     """A parsed training manifest.
 
-    :param name: what people call the fleet.
-    :param hosts: the hosts, by name; one that is not a table, or whose policy can't be made out, is left out.
+    :param name: the name of the fleet.
+    :param hosts: the hosts, by name; one that is not a table, or whose policy is invalid, is left out.
     :param jobs: the jobs; what is not a table is left out.
     """
 
@@ -69,7 +69,7 @@ def _grouped(jobs: Sequence[Job], by: str) -> Mapping[str, tuple[Job, ...]]:
 def load_manifest(path: Path) -> Manifest:
     """Read the training manifest *path*; its checks report what is wrong in it.
 
-    :raises DocumentError: it can't be read, is not TOML, or is larger or deeper than a manifest may be.
+    :raises DocumentError: it cannot be read, is not TOML, or is larger or deeper than a manifest may be.
     """
     tree = read_toml(path, "training manifest")
     found = tree.value.get("jobs")

@@ -28,44 +28,44 @@ Gib = Annotated[float, Field(ge=0, le=_MOST_GIB, allow_inf_nan=False), BeforeVal
 class Defaults(Block):
     """What counts for each job that does not say otherwise."""
 
-    wanted = "a table"
+    expected = "a table"
 
     split_recipe: Literal["host", "sample", "time"] = Field("host", description="How the data is split.")
     train_hosts: TextList = Field(
         ("elliott-thinkpad",), description="The hosts whose data is trained on; part of the job's identity."
     )
     seed: int = Field(0, description="The seed; part of the job's identity.")
-    n_resamples: int = Field(1000, ge=0, description="How many resamples are drawn.")
-    min_ram_gib: Gib = Field(4.0, description="RAM that the job needs, in GiB.")
-    min_cores: int = Field(1, ge=0, le=_MOST_CORES, description="CPU cores that the job needs.")
+    n_resamples: int = Field(1000, ge=0, description="The number of resamples.")
+    min_ram_gib: Gib = Field(4.0, description="The RAM that the job requires, in GiB.")
+    min_cores: int = Field(1, ge=0, le=_MOST_CORES, description="The CPU cores that the job requires.")
 
 
 class HostTable(Block):
     """A host of the fleet, and which models it may run."""
 
-    wanted = "a table"
+    expected = "a table"
 
     description: str = Field("", description="For people.")
     priority: int = Field(0, description="For scheduling only.")
-    allow_jobs: TextList = Field((), description="If not empty, the host runs these models only.")
-    deny_jobs: TextList = Field((), description="Models that the host does not run.")
+    allow_jobs: TextList = Field((), description="The models that the host runs; default: all.")
+    deny_jobs: TextList = Field((), description="The models that the host must not run.")
 
 
 class JobTable(Defaults):
     """A training job."""
 
-    name: Label = Field(description="What people call the job.")
+    name: Label = Field(description="The name of the job, for people.")
     model: Label = Field(description="The model, by its name in the training code's registry.")
     mode: Literal["realistic", "oracle"] = Field("realistic", description="How it is trained.")
     priority: int = Field(0, description="For scheduling only.")
-    require_cuda: bool = Field(False, description="Whether the job runs on hosts with CUDA only.")
+    require_cuda: bool = Field(False, description="Whether the job requires a host with CUDA.")
     prefer_cuda: bool = Field(False, description="For scheduling only.")
-    min_vram_gib: Gib = Field(0.0, description="GPU memory that it needs, in GiB.")
-    allowed_hosts: TextList = Field((), description="If not empty, only these hosts run it.")
-    denied_hosts: TextList = Field((), description="Hosts that do not run it.")
+    min_vram_gib: Gib = Field(0.0, description="The GPU memory that the job requires, in GiB.")
+    allowed_hosts: TextList = Field((), description="The hosts that may run the job; default: all.")
+    denied_hosts: TextList = Field((), description="The hosts that must not run the job.")
     hyper: Table = Field(
         default_factory=lambda: _NOTHING,
-        description="What the trainer gets; part of the job's identity.",
+        description="Hyperparameters, passed to the trainer; part of the job's identity.",
         json_schema_extra={"default": {}},
     )
 
@@ -86,7 +86,7 @@ class ManifestModel(Block):
     """What a training fleet is made of (pytest-metaopt)."""
 
     schema_version: int = Field(ge=1, le=1, description="The version of the manifest's format.")
-    name: Label = Field("training-fleet", description="What people call the fleet.")
+    name: Label = Field("training-fleet", description="The name of the fleet, for people.")
     defaults: Defaults | None = None
     hosts: Table | None = Field(None, description="The hosts of the fleet, by name.")
     jobs: Jobs = Field(description="The jobs: at least one.")

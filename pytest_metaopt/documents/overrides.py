@@ -48,7 +48,7 @@ def _problem(keys: KeyPath) -> str | None:
         if key not in block.model_fields:
             level = dotted(keys[:depth]) or "a run config"
             fields = list(block.model_fields)
-            message = f"there is no {dotted(keys[: depth + 1])}; {level} has {enumeration(fields)}"
+            message = f"unknown key {dotted(keys[: depth + 1])}; {level} has {enumeration(fields)}"
             return f"{message}{near(key, fields)}"
         annotation = block.model_fields[key].annotation
         if not rest or key == "parameters":
@@ -82,7 +82,7 @@ def with_overrides(config: Document, overrides: Sequence[Override]) -> RunConfig
             if not isinstance(block, dict):
                 keys = override.keys[:depth]
                 message = (
-                    f"{dotted(keys)} is {described(block)}, so {dotted(override.keys)} can't be overridden"
+                    f"{dotted(keys)} is {described(block)}, so {dotted(override.keys)} cannot be overridden"
                 )
                 raise DocumentError(config.path, message, position=config.position(keys))
         block[override.keys[-1]] = override.value

@@ -85,7 +85,7 @@ class RunConfig(Document):
         return value if isinstance(value, str) and value.strip() else None
 
     def path_of(self, value: str) -> Path:
-        """Return the path that *value* means: relative to the run config's folder."""
+        """Return the path that *value* means: relative to the run config's directory."""
         return Path(os.path.normpath(self.path.parent / os.path.expanduser(value)))  # noqa: PTH111 - never raises
 
     @property
@@ -125,7 +125,7 @@ def _section_of(mistake: Problem) -> str | None:
 def load_run_config(path: Path) -> RunConfig:
     """Read the run config *path*; its checks report what is wrong in it.
 
-    :raises DocumentError: it can't be read, is not a YAML mapping, or is larger than a run's payload may be.
+    :raises DocumentError: it cannot be read, is not a YAML mapping, or is larger than a run's payload may be.
     """
     tree = read_yaml_mapping(path, "run config")
     return RunConfig(path, tree.value, tree.positions, duplicates=tree.duplicates)

@@ -24,7 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 
 def _not_longer(value: str, most: int) -> None:
     if len(value) > most:
-        raise refusal(f"has {len(value)} characters; expected {most} at most")
+        raise refusal(f"has {len(value)} characters; expected at most {most}")
 
 
 def _run_name(value: str) -> str:
@@ -41,7 +41,7 @@ def _command(value: str) -> str:
     not_blank(value)
     lines = value.count("\n") + 1
     if lines > _MOST_LINES:
-        raise refusal(f"has {lines} lines; expected {_MOST_LINES} at most; put them in a script")
+        raise refusal(f"has {lines} lines; expected at most {_MOST_LINES}; put them in a script")
     return value
 
 

@@ -45,9 +45,9 @@ ACCELERATORS: Mapping[str, int] = MappingProxyType({"GPU_1xA10": 1, "GPU_1xH100"
 
 
 class Compute(Block):
-    """What the run is computed on."""
+    """The compute that the run uses."""
 
-    wanted = "a mapping with accelerator_type and num_accelerators"
+    expected = "a mapping with accelerator_type and num_accelerators"
     model_config = ConfigDict(
         json_schema_extra={
             "allOf": [
@@ -62,12 +62,12 @@ class Compute(Block):
     )
 
     accelerator_type: Literal["GPU_1xA10", "GPU_1xH100", "GPU_8xH100"] = Field(
-        description="The kind of node: how many of which accelerator. Case matters.",
+        description="The kind of node, case-sensitive: the number and model of its accelerators.",
         json_schema_extra=wanting(f"one of {', '.join(ACCELERATORS)}"),
     )
     num_accelerators: int = Field(
         gt=0,
-        description="How many accelerators in all: a multiple of the count in accelerator_type.",
+        description="The total number of accelerators, a multiple of the number in accelerator_type.",
         json_schema_extra=wanting("an integer, 1 or more"),
     )
 
@@ -88,7 +88,7 @@ class Compute(Block):
 class DockerImage(Block):
     """A container image to run in."""
 
-    wanted = "a mapping with url"
+    expected = "a mapping with url"
     model_config = ConfigDict(
         json_schema_extra={
             "dependentRequired": {
@@ -117,7 +117,7 @@ class DockerImage(Block):
 
 
 class Environment(Block):
-    """What the run finds installed."""
+    """The environment of the run."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -160,7 +160,7 @@ def _these(names: Sequence[str]) -> str:
 class Git(Block):
     """What is pinned of the repository."""
 
-    wanted = "a mapping with branch or commit"
+    expected = "a mapping with branch or commit"
     model_config = ConfigDict(json_schema_extra=one_of("branch", "commit"))
 
     branch: Branch | None = Field(None, description="The branch; else a commit.")
@@ -173,18 +173,18 @@ class Git(Block):
         if not named:
             yield (), "has neither branch nor commit; give one of them"
         elif len(named) > 1:
-            yield ("commit",), "is given beside branch; keep one of them"
+            yield ("commit",), "is given together with branch; keep one of them"
 
 
 class Snapshot(Block):
     """What is copied to where the run is."""
 
-    wanted = "a mapping with root_path"
+    expected = "a mapping with root_path"
 
-    root_path: Words = Field(description="The folder that is copied, as seen from the run config's own.")
-    remote_volume: Volume | None = Field(None, description="Where to: a path below /Volumes/.")
+    root_path: Words = Field(description="The directory that is copied, relative to the run config's.")
+    remote_volume: Volume | None = Field(None, description="The destination, a path below /Volumes/.")
     include_paths: IncludePaths | None = Field(
-        None, description="What of root_path is copied, each relative to it; default: all."
+        None, description="The paths below root_path that are copied; default: all."
     )
     git: Git | None = Field(None, description="The pinned revision.")
 
@@ -192,9 +192,11 @@ class Snapshot(Block):
 class CodeSource(Block):
     """Where the code comes from."""
 
-    wanted = "a mapping with type and snapshot"
+    expected = "a mapping with type and snapshot"
 
-    type: Literal["snapshot"] = Field(description="How it is brought.", json_schema_extra=wanting("snapshot"))
+    type: Literal["snapshot"] = Field(
+        description="How the code is transferred.", json_schema_extra=wanting("snapshot")
+    )
     snapshot: Snapshot = Field(description="What is copied.")
 
 
@@ -202,15 +204,15 @@ _HOLDERS = ("user_name", "group_name", "service_principal_name")
 
 
 class Permission(Block):
-    """Who may do what with the run."""
+    """The permissions on the run."""
 
-    wanted = f"a mapping with level and one of {enumeration(_HOLDERS, 'or')}"
+    expected = f"a mapping with level and one of {enumeration(_HOLDERS, 'or')}"
     model_config = ConfigDict(json_schema_extra=one_of(*_HOLDERS))
 
     user_name: Words | None = Field(None, description="A user.")
     group_name: Words | None = Field(None, description="A group.")
     service_principal_name: Words | None = Field(None, description="A service principal.")
-    level: Words = Field(description="What they may do.")
+    level: Words = Field(description="The permission level.")
 
     @classmethod
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
@@ -218,7 +220,7 @@ class Permission(Block):
         if not named:
             yield (), f"has none of {', '.join(_HOLDERS)}; give one of them"
         elif len(named) > 1:
-            yield (named[1],), f"is given beside {named[0]}; keep one of them"
+            yield (named[1],), f"is given together with {named[0]}; keep one of them"
 
 
 class RunConfigModel(Block):
@@ -228,10 +230,10 @@ class RunConfigModel(Block):
         json_schema_extra={"not": {"required": ["usage_policy_name", "usage_policy_id"]}}
     )
 
-    experiment_name: RunName = Field(description="The experiment that the run belongs to.")
-    compute: Compute = Field(description="What the run is computed on.")
+    experiment_name: RunName = Field(description="The experiment of the run.")
+    compute: Compute = Field(description="The compute that the run uses.")
     command: Command = Field(description="The shell command of the run.")
-    environment: Environment | None = Field(None, description="What the run finds installed.")
+    environment: Environment | None = Field(None, description="The environment of the run.")
     env_variables: dict[str, str] | None = Field(
         None, description="Environment variables, by name.", json_schema_extra=wanting("a mapping")
     )
@@ -245,22 +247,27 @@ class RunConfigModel(Block):
         3, ge=0, description="Retries.", json_schema_extra=wanting("an integer, 0 or more")
     )
     timeout_minutes: int | None = Field(
-        None, ge=1, description="Minutes at most.", json_schema_extra=wanting("an integer, 1 or more")
+        None,
+        ge=1,
+        description="The maximum duration, in minutes.",
+        json_schema_extra=wanting("an integer, 1 or more"),
     )
     idempotency_token: Token | None = Field(
-        None, description=f"Starts a run once only; {LONGEST_TOKEN} characters at most."
+        None,
+        description="The token under which repeated submissions start one run; at most"
+        f" {LONGEST_TOKEN} characters.",
     )
     parameters: dict[Any, Any] | None = Field(
         None,
-        description="Hyperparameters, as the run finds them.",
+        description="Hyperparameters, passed to the run.",
         json_schema_extra=wanting("a mapping"),
     )
     mlflow_run_name: RunName | None = Field(None, description="The run's name in MLflow.")
     mlflow_experiment_directory: Workspace | None = Field(
-        None, description="Where the experiment is kept: a path below /Workspace."
+        None, description="The directory of the experiment, below /Workspace."
     )
     permissions: list[Permission] | None = Field(
-        None, description="Who may do what with the run.", json_schema_extra=wanting("a list")
+        None, description="The permissions on the run.", json_schema_extra=wanting("a list")
     )
     usage_policy_name: PolicyName | None = Field(None, description="The usage policy; else its id.")
     usage_policy_id: PolicyId | None = Field(None, description="The usage policy's id; else its name.")
@@ -273,7 +280,7 @@ class RunConfigModel(Block):
                 if name in plain and isinstance(name, str):
                     yield ("secrets", name), "is in env_variables too; keep one of them"
         if "usage_policy_name" in given and "usage_policy_id" in given:
-            yield ("usage_policy_id",), "is given beside usage_policy_name; keep one of them"
+            yield ("usage_policy_id",), "is given together with usage_policy_name; keep one of them"
 
 
 def validate(data: Mapping[Any, Any]) -> tuple[RunConfigModel | None, list[Problem]]:

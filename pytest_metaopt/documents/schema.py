@@ -81,7 +81,7 @@ class Block(BaseModel):
     """A mapping with known keys only; everything that is wrong in it is reported at once."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
-    wanted: ClassVar[str] = "a mapping"
+    expected: ClassVar[str] = "a mapping"
 
     @classmethod
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003
@@ -136,7 +136,7 @@ class Block(BaseModel):
         elif kind == "literal_error" and isinstance(value, str) and value.strip():
             choices = _choices(cls.model_fields[key].annotation)
             pair = len(choices) == _PAIR
-            neither = f"neither {' nor '.join(choices)}" if pair else f"none of {', '.join(choices)}"
+            neither = f"neither {' nor '.join(choices)}" if pair else f"not one of {', '.join(choices)}"
             message = f"is {neither}{near(value, choices)}"
         elif kind in _NUMERIC:
             # A validator may have replaced the value that was written.
@@ -145,16 +145,16 @@ class Block(BaseModel):
         elif keys[-1:] == ("[key]",):
             keys, message = keys[:-1], "is a key that is not a string; quote it"
         else:
-            wanted = _expected(cls, key) or _WANTED.get(kind) or expected_of(cls, key)
-            message = f"is {described(value)}; expected {wanted}"
+            expected = _expected(cls, key) or _EXPECTED.get(kind) or expected_of(cls, key)
+            message = f"is {described(value)}; expected {expected}"
         known = kind if kind == _UNKNOWN else _MESSAGE
         return InitErrorDetails(type=refusal(message, known), loc=keys, input=None)
 
     @classmethod
     def _missing(cls, key: str, given: Any) -> str:  # noqa: ARG003
         """Return the end of the sentence about a key that is required and not there."""
-        wanted = expected_of(cls, key)
-        return f"is missing; expected {wanted}" if wanted else "is missing"
+        expected = expected_of(cls, key)
+        return f"is missing; expected {expected}" if expected else "is missing"
 
     @classmethod
     def _null(cls, name: str) -> str:  # noqa: ARG003
@@ -181,7 +181,7 @@ class Section(Block):
         """Make what messages call the section of its required keys."""
         required = [name for name, field in cls.model_fields.items() if field.is_required()]
         if required:
-            cls.wanted = f"a mapping with {enumeration(required)}"
+            cls.expected = f"a mapping with {enumeration(required)}"
 
     @classmethod
     def _missing(cls, key: str, given: Any) -> str:
@@ -210,7 +210,7 @@ _NUMERIC = {
     *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
     *("int_type", "float_type", "finite_number"),
 }
-_WANTED = {"string_type": "a string", "list_type": "a list", "dict_type": "a mapping"}
+_EXPECTED = {"string_type": "a string", "list_type": "a list", "dict_type": "a mapping"}
 
 
 @lru_cache(maxsize=1024)
@@ -228,14 +228,14 @@ def expected_of(block: type[Block], key: str) -> str:
     """Return what belongs at *key* of a block, in words; without that field, what the block itself is."""
     field = block.model_fields.get(key)
     if field is None:
-        return block.wanted
+        return block.expected
     expected = _expected(block, key)
     if expected is not None:
         return expected
     extra = (field.json_schema_extra or {}) if not callable(field.json_schema_extra) else {}
     inner = block_of(field.annotation)
-    if extra.get("wanted") or inner is not None:
-        return str(extra.get("wanted") or (inner.wanted if inner is not None else ""))
+    if extra.get("expected") or inner is not None:
+        return str(extra.get("expected") or (inner.expected if inner is not None else ""))
     return _of_type(field.annotation, field.metadata)
 
 
@@ -287,7 +287,7 @@ def _choices(annotation: Any) -> list[str]:
 
 def wanting(words: str) -> dict[str, Any]:
     """Return what a field carries for messages; it is taken out of the JSON Schema again."""
-    return {"wanted": words}
+    return {"expected": words}
 
 
 def block_of(annotation: Any) -> type[Block] | None:

@@ -80,5 +80,5 @@ def _count_problem(text: str, kind: type[int] | type[float]) -> str | None:
     try:
         count = kind(text)
     except ValueError:
-        return "has something behind ':' that is not a number"
+        return "has text after ':' that is not a number"
     return None if math.isfinite(count) and count > 0 else "has a count that is not above 0"

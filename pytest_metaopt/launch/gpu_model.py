@@ -29,17 +29,17 @@ _MEMORY = re.compile(r"([0-9]+)GB?")
 _WORD = re.compile(r"(RTX|GTX)?(PRO(?=[0-9]))?([A-Z]*[0-9]+)?(TI|SUPER)?")
 
 
-def accepts_model(wanted: str, found: str) -> bool:
-    """Return whether the product name *found* is one of the model *wanted*.
+def accepts_model(expected: str, found: str) -> bool:
+    """Return whether the product name *found* is one of the model *expected*.
 
-    *wanted* is what people, SkyPilot and Vast write: ``A100``, ``A100-80GB``, ``H100-SXM``, ``RTX4090``,
+    *expected* is what people, SkyPilot and Vast write: ``A100``, ``A100-80GB``, ``H100-SXM``, ``RTX4090``,
     ``RTX 4090``, ``RTX6000-Ada``. Each word of it has to stand in the name, and the name may add brand,
     memory and form, nothing that makes it another product (Ti, SUPER, Ada, Laptop, Max-Q).
 
     SXM boards of Hopper and Blackwell do not say so ("NVIDIA H100 80GB HBM3"), the others do ("NVIDIA H100
     PCIe", "NVIDIA H100 NVL"): what is neither is SXM. A name without memory does not contradict one with.
     """
-    requested, have = _words(wanted), _words(found)
+    requested, have = _words(expected), _words(found)
     model = {word for word in requested if not _is_form(word)}
     if not model - _NEUTRAL or not model <= have:
         return False

@@ -71,10 +71,10 @@ def parse(text: str, folder: Path) -> HostSpec:
         raise ValueError("is not a host spec such as ssh://user@host") from None
     transport = parts.scheme
     if transport not in TRANSPORTS:
-        raise ValueError(f"has a transport that is none of {', '.join(TRANSPORTS)}")
+        raise ValueError(f"has a transport that is not one of {', '.join(TRANSPORTS)}")
     problem = _place_problem(transport, parts.netloc)
     if problem is None and (parts.path.strip("/") or parts.fragment):
-        problem = f"has something behind the name; expected {transport}://NAME"
+        problem = f"has text after the name; expected {transport}://NAME"
     if problem is None:
         problem = _options_problem([key for key, _ in query])
     if problem is not None:
@@ -95,20 +95,20 @@ def _place_problem(transport: str, text: str) -> str | None:
     if transport == "local":
         return "names a host, but local:// is this machine; expected ssh://HOST" if text else None
     if at and not _USER.fullmatch(user):
-        return "has a user name with characters that are in none"
+        return "has a user name with characters that are not allowed"
     if transport == "ansible":
         known = not place or _GROUP.fullmatch(place)
-        return None if known else "has a host name with characters that are in none"
+        return None if known else "has a host name with characters that are not allowed"
     if not place or place.startswith(":"):
         return (
             "has an IPv6 address without brackets; expected ssh://[ADDRESS]"
             if place.count(":") > 1
-            else f"names no host; expected {transport}://NAME"
+            else f"has no host; expected {transport}://NAME"
         )
     if place.count(":") > 1 and not place.startswith("["):
         return "has an IPv6 address without brackets; expected ssh://[ADDRESS]"
     if not _HOST.fullmatch(place):
-        return "has a host name with characters that are in none"
+        return "has a host name with characters that are not allowed"
     port = place.rpartition(":")[2] if not place.endswith("]") and ":" in place else ""
     return f"has a port above {_MOST_PORT}" if port.isdigit() and int(port) > _MOST_PORT else None
 
@@ -117,7 +117,7 @@ def _options_problem(names: Sequence[str]) -> str | None:
     for name in names:
         if name not in _OPTIONS:
             known = ", ".join(_OPTIONS)
-            return f"has an option behind '?' that is none of {known}{did_you_mean(name, _OPTIONS)}"
+            return f"has an option after '?' that is not one of {known}{did_you_mean(name, _OPTIONS)}"
     return None
 
 

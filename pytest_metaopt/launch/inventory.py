@@ -45,7 +45,7 @@ def hosts(spec: HostSpec) -> Iterator[HostSpec]:
 
     testinfra runs ``ansible-inventory``, which is a part of Ansible and reads the file.
 
-    :raises ValueError: there is no such host, or the inventory can't be read.
+    :raises ValueError: no such host, or the inventory cannot be read.
     """
     try:
         from testinfra.backend.ansible import AnsibleBackend
@@ -58,7 +58,9 @@ def hosts(spec: HostSpec) -> Iterator[HostSpec]:
     pattern = parts.netloc or "all"
     file = query.get("ansible_inventory")
     if file is not None and "," not in file and not Path(file).exists():
-        raise ValueError("has an ansible_inventory that is not there; a path is relative to the launch spec")
+        raise ValueError(
+            "has an ansible_inventory that does not exist; a path is relative to the launch spec"
+        )
     try:
         names = _in_time(lambda: AnsibleBackend.get_hosts(pattern, ansible_inventory=file))
     except TimeoutError:
@@ -66,7 +68,7 @@ def hosts(spec: HostSpec) -> Iterator[HostSpec]:
         raise ValueError(message) from None
     except (AssertionError, RuntimeError, OSError, ValueError) as error:
         message = shortened(one_line(str(error)), _SHOWN_CHARACTERS)
-        raise ValueError(f"has an inventory that ansible-inventory can't read: {message}") from None
+        raise ValueError(f"has an inventory that ansible-inventory cannot read: {message}") from None
     if not names:
         raise ValueError(f"names {pattern}, which is not a host or group of the inventory")
     for name in names:

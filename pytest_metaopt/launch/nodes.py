@@ -86,7 +86,7 @@ class Nodes:
         for entry in entries:
             self._add(entry)
         if self._count is not None and isinstance(given, tuple):
-            # An entry that can't be read is a node all the same.
+            # An entry that cannot be read is a node all the same.
             self._count += len(given) - len(entries)
         self._compare(document.data.get("num_nodes"))
 
@@ -98,13 +98,13 @@ class Nodes:
         self._count = self._count + len(hosts) if self._count is not None else None
         if entry.name is not None and len(hosts) > 1:
             self.problems.append(
-                Problem(entry.keys, f"{where} has a name, but stands for {len(hosts)} hosts")
+                Problem(entry.keys, f"{where} has a name, but expands to {len(hosts)} hosts")
             )
             return
         for host in hosts:
             name = entry.name or host.name
             if name in self._taken:
-                message = f"{where} is called {name}, as {dotted(self._taken[name])} is; give it a name"
+                message = f"{where} has the name {name}, as {dotted(self._taken[name])} has; name it"
                 self.problems.append(Problem(entry.keys, message))
                 continue
             self._taken[name] = entry.keys
@@ -159,7 +159,7 @@ def _entries(given: object, written: Sequence[Written] | None) -> Iterator[_Entr
 def _expanded(spec: hostspec.HostSpec) -> Sequence[hostspec.HostSpec]:
     """Return the hosts of an Ansible inventory that a host spec's pattern stands for.
 
-    :raises ValueError: there is none, or the inventory can't be read.
+    :raises ValueError: there is none, or the inventory cannot be read.
     """
     from .inventory import hosts
 

@@ -35,7 +35,8 @@ def _annotations(check: PlannedCheck, result: Result) -> Iterator[str]:
         place = {"file": check.document, "line": finding.line, "col": finding.column, "title": check.label}
         properties = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
         fix = f"\nfix: {result.remediation}" if result.remediation else ""
-        yield f"::{command} {properties}::{_data(f'{finding.message}{fix}')}"
+        see = f"\nsee: {result.page}" if result.page else ""
+        yield f"::{command} {properties}::{_data(f'{finding.message}{fix}{see}')}"
 
 
 def _data(value: str) -> str:

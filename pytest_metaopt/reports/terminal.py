@@ -158,6 +158,9 @@ class _Page:
                 self.paragraph(line, first="     ", rest="     ")
             if check.remediation:
                 self.paragraph(check.remediation, first="     -> ", rest="        ")
+            # What blocks is shown in full above, with its page.
+            if check.page and check.outcome == "warning":
+                self.paragraph(f"see: {check.page}", first="     ", rest="     ")
         if len(groups) > _MOST_LISTED:
             self.paragraph(f"and {len(groups) - _MOST_LISTED} more", first="     ")
 

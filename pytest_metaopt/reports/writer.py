@@ -17,7 +17,7 @@ ENTRY_POINTS = "pytest_metaopt.reports"
 
 
 class ReportError(Exception):
-    """A report can't be written; ``str()`` of it says which and why."""
+    """A report cannot be written; ``str()`` of it says which and why."""
 
 
 @runtime_checkable
@@ -32,7 +32,7 @@ class ReportWriter(Protocol):
 def writer(name: str) -> ReportWriter:
     """Return the writer of a format.
 
-    :raises ReportError: there is none of that name, or it can't be used.
+    :raises ReportError: there is none of that name, or it cannot be used.
     """
     from importlib.metadata import entry_points
 

@@ -49,6 +49,7 @@ class EvaluatedCheck:
 
     :param document: the file, as people see it.
     :param category: the group of the check.
+    :param page: where its documentation is, from the root of this project; None where it passed.
     """
 
     id: str
@@ -60,6 +61,7 @@ class EvaluatedCheck:
     message: str | None
     line: int | None
     remediation: str | None
+    page: str | None
     seconds: float
 
 
@@ -154,6 +156,7 @@ def _evaluated_check(check: PlannedCheck, result: Result) -> EvaluatedCheck:
         message=result.message,
         line=result.line,
         remediation=result.remediation if result.outcome in _NEGATIVE else None,
+        page=result.page if result.outcome in _NEGATIVE else None,
         seconds=result.seconds,
     )
 

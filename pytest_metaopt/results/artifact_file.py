@@ -33,7 +33,7 @@ def write_artifact(
 
     :param root: the project root that the file's folder must lie in; the folder is not made, since whether
         it is there is a check of its own. None: the user named *path*, and its folder is made.
-    :raises NotWrittenError: it can't be written; what was there is as it was.
+    :raises NotWrittenError: it cannot be written; what was there is as it was.
     """
     folder = path.parent
     try:

@@ -43,7 +43,7 @@ class Freshness:
 
 
 class _Unreadable(Exception):  # noqa: N818 - what the artifact is
-    """The artifact can't be made out; ``str()`` of it says why."""
+    """The artifact cannot be made out; ``str()`` of it says why."""
 
 
 def look(campaign: Campaign, artifact: Path, *, max_age: int | None, now: datetime) -> Freshness:
@@ -57,7 +57,7 @@ def look(campaign: Campaign, artifact: Path, *, max_age: int | None, now: dateti
     except (FileNotFoundError, NotADirectoryError):
         return Freshness("missing", "no preflight has written it", "run the preflight")
     except OSError:
-        pass  # reading it says why it can't be read
+        pass  # reading it says why it cannot be read
     try:
         found = _read(artifact)
         changed = _changed(campaign, found)
@@ -85,7 +85,7 @@ def _read(artifact: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise _Unreadable("it is not JSON") from None
     if not isinstance(found, dict):
-        raise _Unreadable("it holds no JSON object")
+        raise _Unreadable("it is not a JSON object")
     version = found.get("schema_version")
     if isinstance(version, bool) or version != SCHEMA_VERSION:
         raise _Unreadable(f"its schema_version is not {SCHEMA_VERSION}")

@@ -26,7 +26,7 @@ class Readiness:
     :param results: the results of the plan's checks that were evaluated.
     :param unevaluated: the blocking checks that were not evaluated.
     :param changes: what bootstraps changed.
-    :param interruption: why the session as a whole can't be trusted, None where it can.
+    :param interruption: why the session as a whole cannot be trusted, None where it can.
     :param nodes: how each node of a launch came out.
     """
 

@@ -21,6 +21,7 @@ class Result:
     :param key: the path of the document and the name of the item; unlike a node id, unique in a session.
     :param subject: the name of the subject; None: the document as a whole.
     :param message: what is wrong, or why the check was skipped; None where it passed.
+    :param page: where the documentation of the check is, from the root of this project; None where it passed.
     :param line: the line of the document, from 1, of the first finding.
     :param column: its column, from 1.
     :param findings: where there are several, each with its position.
@@ -37,6 +38,7 @@ class Result:
     outcome: Word
     message: str | None
     remediation: str
+    page: str | None = None
     line: int | None = None
     column: int | None = None
     bootstrap: str | None = None

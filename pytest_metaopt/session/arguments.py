@@ -59,7 +59,7 @@ def add_documents(early_config: pytest.Config, args: list[str]) -> None:
         if "[" in str(path) or "::" in str(path):
             raise pytest.UsageError(
                 f"{kind.option}: {path}: pytest reads '[' and '::' in a path as parts of a node id;"
-                " rename the folder, or link to it"
+                " rename the directory, or link to it"
             )
         # In front: an option that takes several values would swallow what stands behind it.
         args.insert(0, str(path))

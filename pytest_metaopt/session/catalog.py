@@ -122,6 +122,13 @@ class Catalog:
         return declared
 
 
+def builtin_checks() -> Iterator[Check]:
+    """Yield the checks of every kind of document that is known, in the order of the catalog."""
+    for kind in known_kinds().values():
+        for name in kind.check_modules + kind.online_check_modules:
+            yield from checks_of_module(importlib.import_module(name), None)
+
+
 CATALOG = pytest.StashKey[Catalog]()
 """Where a session keeps its catalog, for ``--metaopt-checks``."""
 

@@ -54,7 +54,7 @@ class DocumentFile(pytest.Module):
     def document(self) -> Document:
         """The parsed document.
 
-        :raises DocumentError: it can't be read.
+        :raises DocumentError: it cannot be read.
         """
         return self.parts.documents.load(self.path)
 

@@ -52,7 +52,7 @@ class Documents:
     def load(self, path: Path) -> Document:
         """Return the parsed document at *path*.
 
-        :raises DocumentError: it can't be read; the same error each time.
+        :raises DocumentError: it cannot be read; the same error each time.
         """
         return self._load(path, self.kinds[path])
 
@@ -71,7 +71,7 @@ class Documents:
         return parsed
 
     def companions(self, path: Path, kind: Kind) -> dict[Path, Kind]:
-        """Return the companions that the document at *path* names; none where it can't be read."""
+        """Return the companions that the document at *path* names; none where it cannot be read."""
         if not os.path.isfile(path):
             return {}
         try:

@@ -18,7 +18,7 @@ from ..probes.pool import GATHER, Fact, Probe
 from ..reports import terminal
 from ..reports.writer import ReportError
 from ..results.ledger import Plan
-from . import compat, fixtures, reporting
+from . import compat, fixtures, json_report, reporting
 from .catalog import CATALOG, Catalog
 from .coordination import Coordination
 from .document_file import DocumentFile
@@ -60,6 +60,7 @@ def start(config: pytest.Config) -> None:
     for plugin in (fixtures, of_kinds, *_fixture_modules(documents, online=settings.online)):
         config.pluginmanager.register(plugin)
     config.pluginmanager.register(hooks, "metaopt-session")
+    json_report.connect(config, hooks.facts, hooks.verdicts)
     if len(documents.kinds) > 1:
         remembering = Remembering()
         config.pluginmanager.register(remembering)
@@ -323,30 +324,6 @@ class Hooks:
         """Note a worker that crashed and left something not looked at (pytest-xdist)."""
         if error:
             self.verdicts.interruption = "a worker crashed"
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_json_runtest_metadata(self, item: pytest.Item) -> dict[str, Any]:
-        """Return what is known of a check, for its metadata (pytest-json-report)."""
-        result = item.result if isinstance(item, CheckItem) else None
-        return {"metaopt": result.metadata()} if result is not None else {}
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
-        """Add the readiness at top level, and leave no secret in what was captured (pytest-json-report)."""
-        reporting.clean_captured(json_report)
-        host = self.facts.host()
-        if host is not None:
-            json_report["host"] = host.value.to_json() if host.value is not None else None
-        found = [verdict.to_json() for verdict in self.verdicts.concluded if verdict.path is not None]
-        if len(found) == 1:
-            json_report["readiness"] = found[0]
-        elif found:
-            worst = next(
-                status
-                for status in ("FAILED", "INCOMPLETE", "READY")
-                if any(entry["status"] == status for entry in found)
-            )
-            json_report["readiness"] = {"status": worst, "campaigns": found}
 
 
 def _fixtures_taken(items: list[CheckItem]) -> dict[Path, list[str]]:

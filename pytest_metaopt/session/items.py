@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, NoReturn, get_type_hints
@@ -20,10 +20,13 @@ from ..documents.kinds import Subject
 from ..results.result import Result
 from . import compat
 from .evaluation import bootstrap, evaluate, failed
+from .overlap import left_to_report, may_report_for
 from .parts import Parts, shown
 from .reporting import failure_text, summary_line
 
 PASSED = Outcome("passed")
+_NOT_EVALUATED = ("skip", "skipif", "xfail")
+"""The marks under which a check may not report what it finds."""
 
 
 class CheckFailure(Exception):  # noqa: N818 - an outcome, like pytest's own
@@ -91,6 +94,7 @@ class CheckItem(pytest.Function):
             check_id=self.check.id,
             group=self.check.group,
             severity=self.check.severity,
+            page=self.check.page if failure else None,
             subject=_masked(self.subject.name) if self.subject else None,
             outcome=outcome.word,
             message=failure.message if failure else outcome.reason,
@@ -191,11 +195,25 @@ class CheckItem(pytest.Function):
     def _evaluate(self) -> Failure | None:
         if self._unmet is not None:
             failure = failed(self._unmet, self.check, self.position)
-            # A service that can't be reached says neither yes nor no.
+            # A service that cannot be reached says neither yes nor no.
             return replace(failure, advisory=failure.advisory or self.check.online)
         arguments = {name: self.funcargs[name] for name in self.check.fixtures}
         _require_own_types(self.check, arguments)
-        return evaluate(self.check, arguments, self.position)
+        found = evaluate(self.check, arguments, self.position)
+        if found is None or not self.check.yields_to:
+            return found
+        return left_to_report(found, self.check, self.target.document, self.position, self._reporting())
+
+    def _reporting(self) -> Iterator[Check]:
+        """Yield the checks that report what this one need not, and that the session evaluates."""
+        for item in self.session.items:
+            if (
+                isinstance(item, CheckItem)
+                and item.target == self.target
+                and may_report_for(item.check, self.check)
+                and not any(True for name in _NOT_EVALUATED for _ in item.iter_markers(name))
+            ):
+                yield item.check
 
     def _outcome(self) -> Outcome:
         first = self.parts.first_evaluations.failure(self.key)
@@ -222,7 +240,7 @@ class CheckItem(pytest.Function):
         if not isinstance(excinfo.value, CheckFailure):
             return super().repr_failure(excinfo, *args, **kwargs)
         failure = excinfo.value.failure
-        text = failure_text(self.name_shown, self.check.id, failure)
+        text = failure_text(self.name_shown, self.check, failure)
         if failure.crash or self.config.getoption("tbstyle", "auto") == "long":
             text += f"\n{failure.traceback()}\n(the check is declared at {self.check.source})"
         return compat.failure_repr(self.name_shown, failure.line or 1, summary_line(failure), text)
@@ -235,13 +253,13 @@ def _masked(text: str) -> str:
 
 def _require_own_types(check: Check, arguments: dict[str, Any]) -> None:
     """Say so where a project's fixture took the place of one that a built-in check relies on."""
-    wanted_types = _own_types(check.function)
+    expected_types = _own_types(check.function)
     for name, value in arguments.items():
-        wanted = wanted_types.get(name)
-        if wanted is not None and not isinstance(value, wanted):
+        expected = expected_types.get(name)
+        if expected is not None and not isinstance(value, expected):
             raise TypeError(
                 f"a conftest or plugin overrides our fixture {name!r} with one that gives a"
-                f" {type(value).__name__}, where a {wanted.__name__} is needed; rename it"
+                f" {type(value).__name__}, where a {expected.__name__} is needed; rename it"
             )
 
 

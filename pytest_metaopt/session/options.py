@@ -37,14 +37,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--metaopt-root",
         metavar="DIR",
-        help="Project root: where .ml-metaopt/ and .gitignore belong. Default: the nearest folder at or above"
-        " the campaign file that holds .ml-metaopt or .git, else the campaign file's folder.",
+        help="Project root: where .ml-metaopt/ and .gitignore belong. Default: the nearest directory at or"
+        " above the campaign file that holds .ml-metaopt or .git, else the campaign file's directory.",
     )
     group.addoption(
         "--metaopt-no-bootstrap",
         action="store_true",
-        help="Evaluate only: run no bootstrap, so that nothing in the project is made or changed"
-        " but the readiness artifact.",
+        help="Run no bootstrap: nothing in the project is created or changed but the readiness artifact.",
     )
     group.addoption(
         "--metaopt-readiness",
@@ -62,18 +61,17 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--metaopt-timeout",
         metavar="SECONDS",
-        help="Seconds that each fact from outside (SkyPilot's answer, git ls-remote, a node, ...) may take."
-        " Default: 60.",
+        help="Timeout of each query (SkyPilot, git ls-remote, a node, ...), in seconds. Default: 60.",
     )
     group.addoption(
         "--metaopt-max-connections",
         metavar="N",
-        help="How many nodes of a launch are queried at a time. Default: 64.",
+        help="Maximum number of nodes queried at a time. Default: 64.",
     )
     group.addoption(
         "--metaopt-online",
         action="store_true",
-        help="Also send the credentials to the services, to see whether they accept them.",
+        help="Also send the credentials to the services, to verify that they are accepted.",
     )
     group.addoption(
         "--metaopt-checks",
@@ -100,7 +98,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "metaopt_trainer",
-        "What knows the trainer's arguments, for job[hyper_known]: package.module:build_parser (returns an"
+        "The source of the trainer's arguments, for job[hyper_known]: package.module:build_parser (returns an"
         " argparse parser), or a script that has --help.",
         default="",
     )
@@ -117,7 +115,7 @@ def add_outside_kinds(config: pytest.Config, parser: pytest.Parser, args: list[s
 
     To look for their entry points takes a while, so sessions without any of our options do not.
 
-    :raises pytest.UsageError: a kind can't be used.
+    :raises pytest.UsageError: a kind cannot be used.
     """
     if not any(str(arg).startswith("--metaopt-") or arg in {"-h", "--help"} for arg in args):
         return
@@ -154,7 +152,7 @@ def document_named(config: pytest.Config, option: object) -> bool:
     return any(getattr(option, name, ()) for name in names)
 
 
-def asked_for(config: pytest.Config) -> bool:
+def is_requested(config: pytest.Config) -> bool:
     """Tell, without importing anything, whether this session may have a document of ours."""
     option = config.option
     suffixes = tuple(suffix for kind in KINDS.values() for suffix in kind.suffixes)

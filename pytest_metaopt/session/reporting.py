@@ -23,19 +23,21 @@ PROPERTIES = ("check_id", "group", "severity", "outcome", "remediation", "bootst
 """The properties of a test case in JUnit."""
 
 
-def failure_text(place: str, check_id: str, failure: Failure) -> str:
-    """Return a failure for people: where, which check, what is wrong, and how to fix it."""
+def failure_text(place: str, check: Check, failure: Failure) -> str:
+    """Return a failure for people: where, which check, what is wrong, how to fix it, and the check's page."""
     if failure.findings:
-        paragraphs = [f"{place}: {check_id}: {len(failure.findings)} problems"]
+        paragraphs = [f"{place}: {check.id}: {len(failure.findings)} problems"]
         paragraphs += [f"{_position(place, found)}: {found.message}" for found in failure.findings]
         # What the message has behind the findings is what a bootstrap made of them.
         paragraphs += [f"  {line}" for line in failure.message.splitlines()[1 + len(failure.findings) :]]
     else:
         first, *rest = failure.message.splitlines() or [""]
         position = _position(place, Finding(first, failure.line, failure.column))
-        paragraphs = [f"{position}: {check_id}: {first}", *(f"  {line}" for line in rest)]
+        paragraphs = [f"{position}: {check.id}: {first}", *(f"  {line}" for line in rest)]
     if failure.remediation:
         paragraphs.append(f"  fix: {one_line(failure.remediation)}")
+    if check.page:
+        paragraphs.append(f"  see: {check.page}")
     return "\n".join(wrapped(paragraph) for paragraph in paragraphs)
 
 
@@ -125,22 +127,6 @@ def clean(report: pytest.TestReport, shown: str, line: int | None) -> None:
         crash = getattr(longrepr, "reprcrash", None)
         problem = one_line(redact(crash.message if crash else text))
         report.longrepr = compat.failure_repr(shown, line or 1, problem, text)
-
-
-def clean_captured(json_report: dict[str, Any]) -> None:
-    """Cut secrets out of what a JSON report has of outputs and log records."""
-    for test in json_report.get("tests", ()):
-        for name in ("setup", "call", "teardown"):
-            stage = test.get(name, {})
-            stage.update({key: _redacted(stage[key]) for key in ("stdout", "stderr", "log") if key in stage})
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list | tuple):
-        return [_redacted(entry) for entry in value]
-    return {key: _redacted(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:

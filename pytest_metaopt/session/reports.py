@@ -31,7 +31,7 @@ class Reports:
     def write_files(self, verdicts: Sequence[Verdict]) -> None:
         """Write the reports that have a file.
 
-        :raises ReportError: a file can't be written.
+        :raises ReportError: a file cannot be written.
         """
         for report, path in self._writers if verdicts else ():
             if path is not None:

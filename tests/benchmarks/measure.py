@@ -78,6 +78,6 @@ def median(costs: Sequence[Cost], of: str) -> float:
     return float(statistics.median(getattr(cost, of) for cost in costs))
 
 
-def report(number: str, what: str, told: str, limit: str) -> None:
+def report(number: str, what: str, reported: str, limit: str) -> None:
     """Print one line of the table of results."""
-    print(f"{number:<4} {what:<58} {told:>24}   ({limit})", flush=True)
+    print(f"{number:<4} {what:<58} {reported:>24}   ({limit})", flush=True)

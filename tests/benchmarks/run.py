@@ -1,7 +1,7 @@
 """Print the ratios that the project promises, each from runs by turns on this machine.
 
 Run it with ``python tests/benchmarks/run.py`` in an environment that has the package installed, with names of
-benchmarks to run those only. ``--brief``, as CI runs it, measures each less often, and smaller.
+benchmarks to run those only. ``--brief`` measures each less often, and smaller.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def campaign(folder: Path) -> Path:
 
 
 def checks_of(project: Path) -> int:
-    """Return how many checks the campaign in *project* has been asked."""
+    """Return how many checks the campaign in *project* has been queried."""
     artifact = json.loads((project / ".ml-metaopt" / "preflight-readiness.json").read_text())
     return int(artifact["checks_summary"]["total"])
 
@@ -126,8 +126,8 @@ def many(base: Path) -> None:
         for count, (ours, _) in folders.items()
     }
     growth = (memory[4000] - memory[2000]) / (memory[2000] - memory[1000])
-    told = " / ".join(f"{memory[count]:.0f}" for count in sorted(memory))
-    report("3", "1,000 / 2,000 / 4,000 checks: peak memory, MiB", told, "linear")
+    reported = " / ".join(f"{memory[count]:.0f}" for count in sorted(memory))
+    report("3", "1,000 / 2,000 / 4,000 checks: peak memory, MiB", reported, "linear")
     report("3", "memory: 2,000 to 4,000 against 1,000 to 2,000 checks", f"{growth:.2f}x", "linear is 2x")
 
 
@@ -226,8 +226,8 @@ def fleet(base: Path) -> None:
     )
     for column, unit in (("wall", "s"), ("memory", "MiB")):
         own, other = median(costs["ours"], column), median(costs["empty"], column)
-        told = f"{own / other:.2f}x ({own:.0f} / {other:.0f} {unit})"
-        report("6", f"{jobs:,} jobs: {column}, against {2 + 5 * jobs:,} empty tests", told, "under 1.5x")
+        reported = f"{own / other:.2f}x ({own:.0f} / {other:.0f} {unit})"
+        report("6", f"{jobs:,} jobs: {column}, against {2 + 5 * jobs:,} empty tests", reported, "under 1.5x")
 
 
 def run_configs(base: Path) -> None:
@@ -254,8 +254,8 @@ def run_configs(base: Path) -> None:
         warm_up=WARM_UP,
     )
     own, other, parsing = (median(costs[name], "wall") for name in ("ours", "empty", "parsing"))
-    told = f"{own / (other + parsing):.2f}x ({own:.1f} / {other:.1f} + {parsing:.1f} s)"
-    report("7", f"{count:,} run configs: wall, against {items:,} empty tests", told, "under 1.5x")
+    reported = f"{own / (other + parsing):.2f}x ({own:.1f} / {other:.1f} + {parsing:.1f} s)"
+    report("7", f"{count:,} run configs: wall, against {items:,} empty tests", reported, "under 1.5x")
 
 
 def nodes_over_ssh(base: Path) -> None:
@@ -280,9 +280,9 @@ def nodes_over_ssh(base: Path) -> None:
                 warm_up=WARM_UP,
             )
         own, other = median(costs["facts"], "wall"), median(costs["ssh"], "wall")
-        told = f"{own / other:.2f}x ({own:.2f} / {other:.2f} s)"
+        reported = f"{own / other:.2f}x ({own:.2f} / {other:.2f} s)"
         name = f"{count} node{'' if count == 1 else 's'}, 50 ms away: wall, against ssh host true"
-        report("8", name, told, "under 1.5x")
+        report("8", name, reported, "under 1.5x")
 
 
 def ask_nodes(document: Path) -> Cost:
@@ -304,7 +304,7 @@ def at_a_time(commands: Sequence[Sequence[str]]) -> Cost:
 
 
 def many_nodes(base: Path) -> None:
-    """9. 1,000 nodes that are all this machine, which is asked once, against as many empty tests."""
+    """9. 1,000 nodes that are all this machine, which is queried once, against as many empty tests."""
     count = size(1_000)
     ours, tools = base / "many_nodes", base / "node_tools"
     ours.mkdir()
@@ -341,8 +341,8 @@ def many_nodes(base: Path) -> None:
         warm_up=WARM_UP,
     )
     own, other = median(costs["ours"], "wall"), median(costs["empty"], "wall")
-    told = f"{own / other:.2f}x ({own:.1f} / {other:.1f} s)"
-    report("9", f"{count:,} nodes: wall, against {items:,} empty tests", told, "under 1.5x")
+    reported = f"{own / other:.2f}x ({own:.1f} / {other:.1f} s)"
+    report("9", f"{count:,} nodes: wall, against {items:,} empty tests", reported, "under 1.5x")
 
 
 BENCHMARKS = (

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_metaopt.core.check import Check
-from pytest_metaopt.documents.kinds import KINDS
-from pytest_metaopt.session.catalog import checks_of_module
+from pytest_metaopt.session.catalog import builtin_checks
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "docs" / "checks"
@@ -34,16 +32,14 @@ def pages() -> Mapping[Path, str]:
 def by_group() -> Mapping[str, Sequence[Check]]:
     """Return the built-in checks by their groups, in the order of the catalog."""
     groups: dict[str, list[Check]] = {}
-    for kind in KINDS.values():
-        for name in kind.check_modules + kind.online_check_modules:
-            for check in checks_of_module(importlib.import_module(name), None):
-                groups.setdefault(check.group, []).append(check)
+    for check in builtin_checks():
+        groups.setdefault(check.group, []).append(check)
     return groups
 
 
 def _index(groups: Mapping[str, Sequence[Check]]) -> str:
     rows = [
-        f"| [`{group}[{check.id}]`]({group}.md#{anchor(check.id)}) | {_severity(check)} |"
+        f"| [`{group}[{check.id}]`]({(check.page or '').removeprefix('docs/checks/')}) | {_severity(check)} |"
         f" {check.description} |"
         for group, checks in groups.items()
         for check in checks
@@ -87,8 +83,3 @@ def _severity(check: Check) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("*", r"\*").replace("~", r"\~").replace("<", r"\<")
-
-
-def anchor(check_id: str) -> str:
-    """Return the anchor of a check on its page, as GitHub makes it of the heading."""
-    return check_id.lower()

@@ -71,8 +71,8 @@ def _session(project: Path) -> tuple[str, str]:
         text=True,
         check=False,
     )
-    told = "".join(
+    reported = "".join(
         f"$ cat out/{path.name}\n{path.read_text()}" for path in sorted((project / "out").glob("*_nodes.txt"))
     )
     # How much is free depends on the machine.
-    return re.sub(r"[0-9.]+ MB free", "67 MB free", unversioned(done.stdout)), told
+    return re.sub(r"[0-9.]+ MB free", "67 MB free", unversioned(done.stdout)), reported

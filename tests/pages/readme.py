@@ -75,7 +75,7 @@ def finding() -> str:
     """Return the first finding of a session with an empty smoke test command."""
     text = failed()
     lines = text[text.index(" FAILURES ") :].splitlines()[1:]
-    end = next(number for number, line in enumerate(lines[1:], 1) if line.startswith("___"))
+    end = next(number for number, line in enumerate(lines[1:], 1) if line.startswith(("___", "===")))
     return "\n".join(lines[:end])
 
 

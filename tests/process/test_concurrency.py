@@ -1,4 +1,4 @@
-"""Sessions at the same time on one project, sessions that are killed, and locks that can't be had."""
+"""Sessions at the same time on one project, sessions that are killed, and locks that cannot be had."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("repo_checks_only")
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
 PATIENCE = 300.0
-"""Seconds after which a process that should have ended, or told something, is given up."""
+"""Seconds after which a process that should have ended, or printed something, is given up."""
 
 needs_xdist = pytest.mark.skipif(
     importlib.util.find_spec("xdist") is None, reason="the pytest plugin xdist is not installed"
@@ -89,10 +89,10 @@ def ended_at_the_latest(*processes: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def counts(output: str) -> tuple[int, int]:
-    """Return how many checks passed and how many were bootstrapped, where a session tells of nothing else."""
+    """Return how many checks passed and how many were bootstrapped, where a session reports nothing else."""
     of_pytest, of_verify = r" in ", r", 0 warnings, 0 failed\)"
-    told = rf"(\d+) passed(?:, (\d+) bootstrapped)?(?:{of_pytest}|{of_verify})"
-    found = re.search(told, output)
+    reported = rf"(\d+) passed(?:, (\d+) bootstrapped)?(?:{of_pytest}|{of_verify})"
+    found = re.search(reported, output)
     assert found, output
     return int(found[1]), int(found[2] or 0)
 
@@ -253,7 +253,7 @@ def test_a_killed_session_keeps_nobody_out(project: Project, gate: Gate) -> None
     assert second.returncode == 0
 
 
-# -- locks that can't be had ------------------------------------------------------------------
+# -- locks that cannot be had ------------------------------------------------------------------
 
 
 def lock_folder_is_a_file(path: Path) -> None:
@@ -311,13 +311,13 @@ def run_in(folder: Path, *arguments: str, **keywords: Any) -> subprocess.Complet
 
 def assert_ended_with_one_line(ended: subprocess.CompletedProcess[str], *words: str) -> None:
     assert "Traceback" not in ended.stdout
-    telling = [line for line in ended.stderr.splitlines() if line.strip()]
-    assert len(telling) == 1, ended.stderr
-    assert all(word in telling[0] for word in ("metaopt: ", *words))
+    specific = [line for line in ended.stderr.splitlines() if line.strip()]
+    assert len(specific) == 1, ended.stderr
+    assert all(word in specific[0] for word in ("metaopt: ", *words))
     assert ended.returncode == 1
 
 
-def test_an_artifact_whose_lock_cannot_be_had_is_told_and_is_no_success(
+def test_an_artifact_whose_lock_cannot_be_had_is_reported_and_is_no_success(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert project.preflight("-q").ret == 0

@@ -86,7 +86,7 @@ def assert_left_alone(
         pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", ("--max-worker-restart=0",), id="segfaults"),
     ],
 )
-def test_a_worker_that_crashes_in_a_check_leaves_ready_alone_and_is_told(
+def test_a_worker_that_crashes_in_a_check_leaves_ready_alone_and_is_reported(
     project: Project, body: str, arguments: tuple[str, ...]
 ) -> None:
     planted = plant(project, "READY")
@@ -143,7 +143,7 @@ def test_a_crash_beside_a_blocking_failure_writes_failed(project: Project) -> No
         pytest.param(False, ("-n", "1"), "a worker crashed", id="in a worker", marks=needs_xdist),
     ],
 )
-def test_an_interrupt_in_a_check_leaves_ready_alone_and_is_told(
+def test_an_interrupt_in_a_check_leaves_ready_alone_and_is_reported(
     project: Project, bootstrap: bool, arguments: tuple[str, ...], why: str
 ) -> None:
     planted = plant(project, "READY")
@@ -170,7 +170,7 @@ def test_an_interrupt_after_a_blocking_failure_writes_failed(project: Project) -
 
 
 @pytest.mark.parametrize("body", ["pytest.exit('enough')", "pytest.exit('enough', returncode=0)"])
-def test_pytest_exit_in_a_check_leaves_ready_alone_and_is_told(project: Project, body: str) -> None:
+def test_pytest_exit_in_a_check_leaves_ready_alone_and_is_reported(project: Project, body: str) -> None:
     planted = plant(project, "READY")
     add_check(project, body)
     result = project.preflight()

@@ -137,9 +137,9 @@ def test_a_launch_reader_that_cannot_be_used_is_named(installed: Path, source: s
     (installed / "launch.yaml").write_text("nodes: [local]\n")
     done = run(installed, "pytest", "--metaopt-launch", "launch.yaml")
     assert done.returncode == 2, done.stdout
-    told = " ".join((done.stdout + done.stderr).split())
-    assert problem in told
-    assert "Traceback" not in told
+    reported = " ".join((done.stdout + done.stderr).split())
+    assert problem in reported
+    assert "Traceback" not in reported
 
 
 def test_an_unknown_report_format_is_refused(installed: Path) -> None:

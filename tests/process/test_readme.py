@@ -9,7 +9,7 @@ import pytest
 
 from pytest_metaopt.documents.kinds import KINDS
 from tests.pages import checks as check_pages
-from tests.pages import mistakes, readme
+from tests.pages import messages, mistakes, readme
 from tests.pages import nodes as nodes_page
 from tests.support import lab
 from tests.support.in_process import run_here
@@ -20,6 +20,10 @@ from tests.support.project import LIGHT, Project
 def test_generated_parts_are_what_the_code_prints_today() -> None:
     stale = [path.name for path, text in readme.pages().items() if path.read_text() != text]
     assert not stale, "run: python -m tests.pages"
+
+
+def test_pages_of_messages_have_every_message_of_the_code() -> None:
+    assert not messages.stale(), "run: python -m tests.pages"
 
 
 def test_readme_is_short() -> None:
@@ -83,7 +87,7 @@ def test_launch_spec_of_the_docs_has_nothing_wrong(project: Project) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (readme.DOCS / "launch.md").read_text(), re.DOTALL)
     (example,) = [block for block in blocks if block.startswith("nodes:")]
     project.write("launch.yaml", example)
-    # By keyword, since no node of it is there to be asked.
+    # By keyword, since no node of it is there to be queried.
     result = project.pytest("--metaopt-launch", "launch.yaml", "-k", "schema or MN3 or MN5", "-rA")
     result.assert_outcomes(passed=2)
     assert result.ret == 0

@@ -35,7 +35,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def left_of(tag: str) -> list[str]:
-    """Return the devices, namespaces and processes whose names tell that they are of a lab."""
+    """Return the devices, namespaces and processes whose names show that they belong to a lab."""
     netns = Path("/run/netns")
     left = [str(path) for path in Path("/sys/class/net").glob(f"{tag}*")]
     left += [path.name for path in netns.glob(f"{tag}*")]

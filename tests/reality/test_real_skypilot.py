@@ -29,7 +29,7 @@ def sky_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home of its own, with an API server of its own; stopped in the end.
 
     The server looks with the home that it was started with, so it must be none that is there already:
-    the port tells servers apart (``SKYPILOT_API_SERVER_LOCAL_PORT``, SkyPilot 0.14.0 and later).
+    the port distinguishes servers (``SKYPILOT_API_SERVER_LOCAL_PORT``, SkyPilot 0.14.0 and later).
     """
     home = tmp_path_factory.mktemp("sky-home")
     port = free_port()
@@ -69,7 +69,7 @@ def test_vast_with_and_without_a_key(sky_home: Path, run: Runner) -> None:
 
 def test_a_cloud_that_there_is_not(sky_home: Path, run: Runner) -> None:
     found = query("nosuchcloud", run)
-    assert found.problem == "this SkyPilot knows no cloud 'nosuchcloud'"
+    assert found.problem == "this SkyPilot does not know the cloud 'nosuchcloud'"
     assert "vast" in found.known
 
 

@@ -28,8 +28,7 @@ from tests.support.project import (
     make_empty_repository,
     only_repo_checks,
 )
-
-pytestmark = pytest.mark.usefixtures("repo_checks_only")
+from tests.support.scale import examples
 
 pytestmark = pytest.mark.usefixtures("repo_checks_only")
 
@@ -90,7 +89,7 @@ class Neighbours:
         return root
 
     def look(self, *arguments: str, report: Path | None = None, **keywords: Any) -> None:
-        """Run pytest on every campaign; the attributes tell how it went."""
+        """Run pytest on every campaign; the attributes say how it went."""
         report = report or self.folder / "report.json"
         campaigns = [f"--metaopt-campaign={name}/{CAMPAIGN_NAME}" for name in self.names]
         options = ["-q", "-p", "no:cacheprovider", "--json-report", f"--json-report-file={report}"]
@@ -141,17 +140,17 @@ def run_pytest(
 
 def test_each_bootstrap_makes_what_it_is_for_and_nothing_else(tmp_path: Path) -> None:
     neighbours = Neighbours(tmp_path)
-    asked = {"b1": "R1", "b2": "R3", "b3": "R2"}
-    before = {name: snapshot(neighbours.add(name)) for name in asked}
+    queried = {"b1": "R1", "b2": "R3", "b3": "R2"}
+    before = {name: snapshot(neighbours.add(name)) for name in queried}
     neighbours.names = []
-    neighbours.look(*(f"{name}/{CAMPAIGN_NAME}::repo[{check}]" for name, check in asked.items()))
-    made = {name: set(snapshot(tmp_path / name)) - set(before[name]) for name in asked}
+    neighbours.look(*(f"{name}/{CAMPAIGN_NAME}::repo[{check}]" for name, check in queried.items()))
+    made = {name: set(snapshot(tmp_path / name)) - set(before[name]) for name in queried}
     assert neighbours.exit_status == 0
     assert made == {"b1": {STATE}, "b2": MADE_DIRECTORIES, "b3": {".gitignore"}}
     assert (tmp_path / "b3" / ".gitignore").read_bytes() == LINE + b"\n"
     assert {name: neighbours.readiness[name]["diagnostics"] for name in ("b1", "b3")} == {
-        "b1": "bootstrap: made .ml-metaopt/",
-        "b3": "bootstrap: made .gitignore with the line '.ml-metaopt/'",
+        "b1": "bootstrap: created .ml-metaopt/",
+        "b3": "bootstrap: created .gitignore with the line '.ml-metaopt/'",
     }
 
 
@@ -267,8 +266,8 @@ def test_git_agrees_with_every_gitignore_that_r2_is_content_with(gitignores: Nei
         root = gitignores.folder / name
         subprocess.run([git, "init", "-q"], cwd=root, env=environment, check=True, capture_output=True)
         command = [git, "check-ignore", "-q", f"{STATE}/x"]
-        told = subprocess.run(command, cwd=root, env=environment, check=False)
-        if (told.returncode == 0) != (gitignores.outcomes(name)["R2"] != "failed"):
+        reported = subprocess.run(command, cwd=root, env=environment, check=False)
+        if (reported.returncode == 0) != (gitignores.outcomes(name)["R2"] != "failed"):
             disagreeing.append(name)
     assert disagreeing == []
 
@@ -297,12 +296,12 @@ GITIGNORES = st.one_of(
 
 
 @settings(
-    max_examples=3,
+    max_examples=examples(10),
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(olds=st.lists(GITIGNORES, min_size=50, max_size=50))
+@given(olds=st.lists(GITIGNORES, min_size=10, max_size=10))
 def test_whatever_bytes_gitignore_has_they_stay_and_one_line_follows(olds: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         neighbours = Neighbours(Path(folder))
@@ -481,11 +480,11 @@ def test_what_is_in_the_way_fails_the_check_which_says_what_it_is(
     for check_id in failing:
         message = linked.neighbours.message(name, check_id)
         assert all(word.format(outside=linked.outside_of(prepare)) in message for word in words), message
-        assert "bootstrap bootstrap_" in message, "both causes are told"
+        assert "bootstrap bootstrap_" in message, "both causes are reported"
 
 
 @pytest.mark.parametrize("prepare", LINKS)
-def test_what_is_in_the_way_stays_and_no_part_of_what_was_wanted_does(
+def test_what_is_in_the_way_stays_and_no_part_of_what_was_expected_does(
     linked: Linked, prepare: Callable[[Path, Path], None]
 ) -> None:
     failing = LINKS[prepare][0]
@@ -602,7 +601,7 @@ class Disk:
         except FileNotFoundError:
             pytest.skip("there is no mount command")
         if ended.returncode != 0:
-            pytest.skip(f"a disk can't be mounted here: {ended.stderr.strip()}")
+            pytest.skip(f"a disk cannot be mounted here: {ended.stderr.strip()}")
 
 
 @pytest.fixture
@@ -694,7 +693,7 @@ def test_a_write_that_ends_early_is_undone(project: Project) -> None:
 
 
 def other_user() -> tuple[str, ...]:
-    """Return what a command has to begin with to run without root's rights; skips where that can't be."""
+    """Return what a command has to begin with to run without root's rights; skips where that cannot be."""
     if os.geteuid() != 0:
         return ()
     setpriv = shutil.which("setpriv")
@@ -707,10 +706,10 @@ def other_user() -> tuple[str, ...]:
         command = [*prefix, sys.executable, "-c", "import pytest, pytest_metaopt"]
         if subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0:
             return prefix
-    pytest.skip("another user can't run this Python")
+    pytest.skip("another user cannot run this Python")
 
 
-def test_a_user_without_the_right_to_write_is_told_and_the_tree_stays_as_it_is() -> None:
+def test_a_user_without_the_right_to_write_is_reported_and_the_tree_stays_as_it_is() -> None:
     prefix = other_user()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -748,7 +747,7 @@ def test_a_user_without_the_right_to_write_is_told_and_the_tree_stays_as_it_is()
         assert "Traceback" not in neighbours.output
 
 
-def test_a_gitignore_that_cannot_be_read_is_told_without_a_traceback(tmp_path: Path) -> None:
+def test_a_gitignore_that_cannot_be_read_is_reported_without_a_traceback(tmp_path: Path) -> None:
     prefix: tuple[str, ...] = ()
     if os.geteuid() == 0:
         setpriv = shutil.which("setpriv")
@@ -876,7 +875,7 @@ def test_bootstraps_of_users_mend_in_every_way_a_fixture_can_and_tell_why_they_c
 
     mended = ("sentence", "list", "nothing", "number", "generator")
     assert {name: found[name]["outcome"] for name in mended} == dict.fromkeys(mended, "bootstrapped")
-    assert [line for line in artifact["diagnostics"].splitlines() if "made" not in line][:5] == [
+    assert [line for line in artifact["diagnostics"].splitlines() if "created" not in line][:5] == [
         "bootstrap: laid a sentence",
         "bootstrap: laid a list",
         "bootstrap: twice",

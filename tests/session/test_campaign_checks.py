@@ -18,12 +18,14 @@ class Wrong(NamedTuple):
 
     edit: list[tuple[str, str]]
     check: str
-    told: list[str]
+    reported: list[str]
 
 
-def wrong(check: str, *told: str, **edits: str) -> Wrong:
+def wrong(check: str, *reported: str, **edits: str) -> Wrong:
     """Give fields, by their names in the good campaign, other values; ``None`` removes the line."""
-    return Wrong([(line_of(name), replaced(name, value)) for name, value in edits.items()], check, list(told))
+    return Wrong(
+        [(line_of(name), replaced(name, value)) for name, value in edits.items()], check, list(reported)
+    )
 
 
 def line_of(name: str) -> str:
@@ -36,8 +38,8 @@ def replaced(name: str, value: str) -> str:
     return line.replace(line.split(":", 1)[1], f" {value}\n")
 
 
-def without(name: str, check: str, *told: str) -> Wrong:
-    return Wrong([(line_of(name), "")], check, list(told))
+def without(name: str, check: str, *reported: str) -> Wrong:
+    return Wrong([(line_of(name), "")], check, list(reported))
 
 
 def section(name: str) -> str:
@@ -49,12 +51,12 @@ def section(name: str) -> str:
     return CAMPAIGN[start:end]
 
 
-def no_section(name: str, *told: str) -> Wrong:
-    return Wrong([(section(name), "")], name, list(told))
+def no_section(name: str, *reported: str) -> Wrong:
+    return Wrong([(section(name), "")], name, list(reported))
 
 
-def other_section(name: str, text: str, *told: str) -> Wrong:
-    return Wrong([(section(name), f"{name}:{text}\n")], name, list(told))
+def other_section(name: str, text: str, *reported: str) -> Wrong:
+    return Wrong([(section(name), f"{name}:{text}\n")], name, list(reported))
 
 
 AGENTS = "compute.num_sweep_agents is {}; expected an integer from 1 to 16"
@@ -335,12 +337,12 @@ for name, (value, problem) in {
     "zero": ("A100:0", "has a count that is not above 0"),
     "negative": ("A100:-1", "has a count that is not above 0"),
     "infinite": ("A100:inf", "has a count that is not above 0"),
-    "no_count": ('"A100:"', "has something behind ':' that is not a number"),
-    "word": ("A100:two", "has something behind ':' that is not a number"),
+    "no_count": ('"A100:"', "has text after ':' that is not a number"),
+    "word": ("A100:two", "has text after ':' that is not a number"),
     "two_colons": ("A100:1:2", "has two ':', but no memory size such as 80GB between them"),
     "many_colons": ("a:80GB:1:2", "has more than two ':'"),
     "two_at_once": ("A100:1,H100:1", "has two ':', but no memory size such as 80GB between them"),
-    "memory_fraction": ("80GB:1.5", "has something behind ':' that is not a number"),
+    "memory_fraction": ("80GB:1.5", "has text after ':' that is not a number"),
     "memory_zero": ("NVIDIA:80GB+:0", "has a count that is not above 0"),
     "nameless": ('":8"', "names no accelerator"),
     "blank": ('" "', "names no accelerator"),
@@ -406,7 +408,7 @@ class Session(NamedTuple):
     texts: dict[tuple[str, str], str]
 
 
-def ask(project: Project, campaigns: dict[str, list[tuple[str, str]]]) -> Session:
+def preflight(project: Project, campaigns: dict[str, list[tuple[str, str]]]) -> Session:
     """Write each edit of the good campaign into a folder of its own and ask all of them in one session."""
     arguments: list[str] = []
     folders = {f"n{number}": name for number, name in enumerate(campaigns)}
@@ -433,12 +435,14 @@ def ask(project: Project, campaigns: dict[str, list[tuple[str, str]]]) -> Sessio
         path, _, item = test["nodeid"].partition("::")
         folder, check = path.split("/")[0], item[len("campaign[") : -1]
         place = (folders[folder], check)
-        told = test["metadata"]["metaopt"]
-        session.outcomes[place] = told["outcome"]
+        reported = test["metadata"]["metaopt"]
+        session.outcomes[place] = reported["outcome"]
         session.texts[place] = shown_of(test, path, check)
-        if told["outcome"] == "warning":
-            line = f"line {told['line']}: " if told["line"] and "\n" not in told["message"] else ""
-            session.texts[place] = line + " ".join(told["message"].split())
+        if reported["outcome"] == "warning":
+            line = (
+                f"line {reported['line']}: " if reported["line"] and "\n" not in reported["message"] else ""
+            )
+            session.texts[place] = line + " ".join(reported["message"].split())
     return session
 
 
@@ -451,7 +455,7 @@ def shown_of(test: dict[str, Any], path: str, check: str) -> str:
 
 
 def test_what_load_campaign_refuses_fails_with_every_finding_and_its_place(project: Project) -> None:
-    session = ask(project, {name: wrong.edit for name, wrong in REFUSED.items()})
+    session = preflight(project, {name: wrong.edit for name, wrong in REFUSED.items()})
     for name, (_, check, expected) in REFUSED.items():
         text = session.texts[name, check]
         assert [finding for finding in expected if finding not in text] == [], (name, text)
@@ -461,8 +465,8 @@ def test_what_load_campaign_refuses_fails_with_every_finding_and_its_place(proje
         assert (f"{count} problems" in text) is (count > 1), (name, text)
 
 
-def test_what_is_doubtful_is_told_and_does_not_block(project: Project) -> None:
-    session = ask(project, {name: wrong.edit for name, wrong in ADVICE.items()})
+def test_what_is_doubtful_is_reported_and_does_not_block(project: Project) -> None:
+    session = preflight(project, {name: wrong.edit for name, wrong in ADVICE.items()})
     for name, (_, check, expected) in ADVICE.items():
         assert session.outcomes[name, check] == "warning", name
         # The report of a skip has no columns: several findings name their lines, one has it beside it.
@@ -478,12 +482,12 @@ def test_what_is_doubtful_is_told_and_does_not_block(project: Project) -> None:
 
 
 def test_what_load_campaign_accepts_passes_up_to_every_limit(project: Project) -> None:
-    session = ask(project, FINE)
+    session = preflight(project, FINE)
     assert {place: word for place, word in session.outcomes.items() if word != "passed"} == {}
 
 
 def test_advice_that_has_nothing_to_look_at_is_skipped(project: Project) -> None:
-    session = ask(project, {"empty": [(CAMPAIGN, "notes: x\nmore: y\n")]})
+    session = preflight(project, {"empty": [(CAMPAIGN, "notes: x\nmore: y\n")]})
     words = {check: word for (_, check), word in session.outcomes.items()}
     assert words == {
         **dict.fromkeys(SECTIONS, "failed"),
@@ -527,7 +531,7 @@ stop_conditions:
         "-rA", "--junitxml=junit.xml", "--json-report", "--json-report-file=report.json"
     )
     assert result.ret == 1
-    assert project.artifact()["checks_summary"]["failed"] == 12  # all seven sections, R7, four backends
+    assert project.artifact()["checks_summary"]["failed"] == 9  # all seven sections, R7, the W&B key
     for text in (
         result.stdout.str(),
         (project.path / "junit.xml").read_text(),
@@ -557,7 +561,7 @@ def test_ini_file_decides_whether_a_campaign_check_blocks(project: Project, seve
     assert project.artifact()["status"] == ("READY" if severity == "advisory" else "FAILED")
 
 
-def test_what_was_meant_is_asked_of_up_to_a_thousand_keys(project: Project) -> None:
+def test_what_was_meant_is_queried_of_up_to_a_thousand_keys(project: Project) -> None:
     for count, hint in ((998, "; is 'enttty' meant for it?"), (999, "")):
         others = "".join(f"  key{number}: 1\n" for number in range(count))
         project.campaign.write_text(

@@ -345,9 +345,9 @@ def test_artifact_that_cannot_be_written_is_no_success(project: Project) -> None
     (project.path / "taken").mkdir()
     result = project.preflight("--metaopt-readiness", "taken")
     assert result.ret == 1
-    told = " ".join(result.outlines)
-    assert "ERROR: the readiness artifact was not written:" in told
-    assert "taken is a directory; remove it" in told
+    reported = " ".join(result.outlines)
+    assert "ERROR: the readiness artifact was not written:" in reported
+    assert "taken is a directory; remove it" in reported
 
 
 # -- options that change nothing ------------------------------------------------------------------
@@ -385,7 +385,7 @@ def test_options_that_only_look_change_nothing_on_disk(project: Project, option:
         "    Path('mended').touch()\n"
         "@check('X1', group='own', bootstrap='mend')\n"
         "def own():\n"
-        "    Path('asked').touch()\n"
+        "    Path('queried').touch()\n"
         "    assert Path('mended').exists()\n",
     )
     before = tree(project)
@@ -475,7 +475,7 @@ def test_catalog_of_a_campaign_has_the_checks_of_its_own_folder_and_the_severiti
     assert not (project.path / ".ml-metaopt").exists()
 
 
-# -- what can't be looked at ----------------------------------------------------------------------
+# -- what cannot be looked at ----------------------------------------------------------------------
 
 
 def test_missing_campaign_ends_with_exit_code_2(project: Project) -> None:
@@ -498,8 +498,8 @@ def test_malformed_campaign_ends_with_exit_code_2_and_one_line_that_says_where(
     before = tree(project)
     result = project.preflight(*workers)
     assert result.ret == 2
-    told = [line for line in result.outlines if line.startswith(f"{CAMPAIGN_NAME}:")]
-    assert told == [f"{CAMPAIGN_NAME}:4:1: a tab is used as indentation; YAML takes spaces only"]
+    reported = [line for line in result.outlines if line.startswith(f"{CAMPAIGN_NAME}:")]
+    assert reported == [f"{CAMPAIGN_NAME}:4:1: a tab is used as indentation; YAML takes spaces only"]
     result.stdout.no_fnmatch_line("*Traceback*")
     assert tree(project) == before
 

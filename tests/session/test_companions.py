@@ -96,7 +96,7 @@ def test_companions_that_are_not_there_or_of_no_known_kind_are_findings(fleet: P
         f"line {line + 1}: preflight.training_manifst is not a known kind of companion{MEANT}",
         f"line {line + 2}: preflight.launch is a list; expected the path of a file",
     ]
-    for text, told in [
+    for text, reported in [
         ("preflight: x\n", "preflight is a string; expected a mapping"),
         (
             "preflight: {training_manifest: 3}\n",
@@ -105,7 +105,7 @@ def test_companions_that_are_not_there_or_of_no_known_kind_are_findings(fleet: P
     ]:
         fleet.campaign.write_text(CAMPAIGN + text)
         assert fleet.preflight("-q").ret == 1
-        assert told in {failure["message"] for failure in fleet.artifact()["failures"]}
+        assert reported in {failure["message"] for failure in fleet.artifact()["failures"]}
 
 
 def test_a_campaign_that_names_itself_is_looked_at_once(fleet: Project) -> None:

@@ -25,7 +25,7 @@ def outcomes(project: Project) -> dict[str, str]:
     return {check["id"]: check["outcome"] for check in project.artifact()["checks"]}
 
 
-def told(project: Project, check_id: str) -> dict[str, Any]:
+def reported(project: Project, check_id: str) -> dict[str, Any]:
     """What the artifact says of a check."""
     (found,) = [check for check in project.artifact()["checks"] if check["id"] == check_id]
     return dict(found)
@@ -113,9 +113,9 @@ def test_own_checks_have_the_powers_of_built_in_ones(project: Project) -> None:
         "message": "too dear",
         "remediation": "Lower it to 0.",
     }
-    assert told(project, "entity")["message"] == "the entity is not ours"
-    assert told(project, "entity")["remediation"] == "Ask the admin."
-    assert told(project, "cloud")["message"] == "there is no cloud"
+    assert reported(project, "entity")["message"] == "the entity is not ours"
+    assert reported(project, "entity")["remediation"] == "Ask the admin."
+    assert reported(project, "cloud")["message"] == "there is no cloud"
     assert "bootstrap: fetched data.bin" in artifact["diagnostics"].splitlines()
 
 
@@ -130,12 +130,12 @@ def test_failed_assertion_shows_its_values_where_no_message_was_given(project: P
         """,
     )
     assert project.preflight().ret == 1
-    message = told(project, "values")["message"]
+    message = reported(project, "values")["message"]
     assert "local" in message
     assert "vast_ai" in message
 
 
-def test_bootstrap_that_fails_is_told_with_both_causes(project: Project) -> None:
+def test_bootstrap_that_fails_is_reported_with_both_causes(project: Project) -> None:
     conftest(
         project,
         """
@@ -158,7 +158,7 @@ def test_bootstrap_that_fails_is_told_with_both_causes(project: Project) -> None
         """,
     )
     assert project.preflight().ret == 1
-    broken, idle = (told(project, name)["message"] for name in ("broken", "idle"))
+    broken, idle = (reported(project, name)["message"] for name in ("broken", "idle"))
     assert broken.startswith("the file is missing")
     assert "bootstrap mend failed: RuntimeError: the disk is on fire" in broken
     assert idle.startswith("the other file is missing")
@@ -374,8 +374,8 @@ def test_conftest_applies_to_its_folder_and_the_nearest_one_replaces_an_id(proje
         f"b/{CAMPAIGN_NAME}:1:1": "says inner",
         f"b/deep/{CAMPAIGN_NAME}:1:1": "says innermost",
     }
-    asked = [line.split()[0] for line in result.outlines if "::own[" in line]
-    assert sorted(asked) == [
+    queried = [line.split()[0] for line in result.outlines if "::own[" in line]
+    assert sorted(queried) == [
         f"a/{CAMPAIGN_NAME}::own[everywhere]",
         f"b/deep/{CAMPAIGN_NAME}::own[b_only]",
         f"b/deep/{CAMPAIGN_NAME}::own[everywhere]",
@@ -427,12 +427,12 @@ def test_overriding_bootstrap_can_build_on_the_built_in_one(project: Project) ->
         """
         @pytest.fixture
         def bootstrap_gitignore(bootstrap_gitignore, project_root):
-            return [*bootstrap_gitignore, "told git"]
+            return [*bootstrap_gitignore, "reported git"]
         """,
     )
     assert project.preflight("-q").ret == 0
     assert (project.path / ".gitignore").read_text() == ".ml-metaopt/\n"
-    assert "bootstrap: told git" in project.artifact()["diagnostics"].splitlines()
+    assert "bootstrap: reported git" in project.artifact()["diagnostics"].splitlines()
 
 
 def test_check_can_be_turned_off_and_the_artifact_says_so(project: Project) -> None:
@@ -626,7 +626,7 @@ def test_fixture_that_breaks_while_cleaning_up_fails_its_check(project: Project)
         @pytest.fixture
         def untidy():
             yield
-            raise RuntimeError("can't tidy up")
+            raise RuntimeError("cannot tidy up")
 
         @check("tidy", group="own")
         def tidy(untidy):
@@ -635,7 +635,7 @@ def test_fixture_that_breaks_while_cleaning_up_fails_its_check(project: Project)
     )
     assert project.preflight().ret == 1
     assert outcomes(project)["tidy"] == "failed"
-    assert "can't tidy up" in told(project, "tidy")["message"]
+    assert "cannot tidy up" in reported(project, "tidy")["message"]
     assert project.artifact()["checks_summary"]["total"] == 10
 
 
@@ -684,7 +684,7 @@ def test_check_that_does_not_apply_was_evaluated(project: Project) -> None:
     artifact = project.artifact()
     assert artifact["status"] == "READY"
     assert outcomes(project)["X"] == "skipped"
-    assert told(project, "X")["message"] == "it is Sunday"
+    assert reported(project, "X")["message"] == "it is Sunday"
     # One that does not apply neither passed nor failed.
     assert artifact["checks_summary"]["total"] == 9
 
@@ -705,7 +705,7 @@ def test_fixture_may_say_that_the_check_does_not_apply(project: Project) -> None
     assert project.preflight().ret == 0
     assert project.artifact()["status"] == "READY"
     assert outcomes(project)["X"] == "skipped"
-    assert told(project, "X")["message"] == "there is no cloud here"
+    assert reported(project, "X")["message"] == "there is no cloud here"
 
 
 def test_reason_why_a_check_does_not_apply_is_shown_as_it_was_given(project: Project) -> None:

@@ -21,7 +21,7 @@ from pytest_metaopt import check, fail, probe
 @probe("queue")
 def queue(run, project_root):
     """How many jobs wait."""
-    with open(project_root / "asked.txt", "a") as file:
+    with open(project_root / "queried.txt", "a") as file:
         file.write(f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}\\n")
     return int(run(["cat", str(project_root / "queue.txt")]).stdout)
 
@@ -50,8 +50,8 @@ def cluster(project: Project) -> Project:
     return project
 
 
-def asked(project: Project) -> list[str]:
-    path = project.path / "asked.txt"
+def queried(project: Project) -> list[str]:
+    path = project.path / "queried.txt"
     lines = path.read_text().split() if path.exists() else []
     path.unlink(missing_ok=True)
     return lines
@@ -65,7 +65,7 @@ def test_a_conftest_declares_a_probe_and_checks_take_its_fact(cluster: Project) 
     result = cluster.preflight("-v")
     assert result.ret == 0
     assert outcomes(cluster)["queue_is_short"] == outcomes(cluster)["queue_is_even"] == "passed"
-    assert asked(cluster) == ["main"], "once, for both checks"
+    assert queried(cluster) == ["main"], "once, for both checks"
     cluster.write("queue.txt", "7")
     result = cluster.preflight()
     assert result.ret == 1
@@ -74,17 +74,17 @@ def test_a_conftest_declares_a_probe_and_checks_take_its_fact(cluster: Project) 
 
 def test_a_fact_that_no_selected_check_takes_is_not_gathered(cluster: Project) -> None:
     cluster.preflight("-k", "R7")
-    assert asked(cluster) == []
+    assert queried(cluster) == []
     cluster.preflight("-k", "even")
-    assert asked(cluster) == ["main"], "taken by way of a fixture"
+    assert queried(cluster) == ["main"], "taken by way of a fixture"
     for option in ("--collect-only", "--setup-plan", "--fixtures", "--metaopt-checks"):
         cluster.preflight(option)
-    assert asked(cluster) == []
+    assert queried(cluster) == []
 
 
 def test_no_worker_gathers_a_fact_twice(cluster: Project) -> None:
     assert cluster.preflight("-n", "2").ret == 0
-    workers = asked(cluster)
+    workers = queried(cluster)
     assert workers
     assert len(workers) == len(set(workers))
 
@@ -129,8 +129,8 @@ def place(campaign):
         "conftest.py",
         declare.format(name="outer")
         + """
-@check("place_is_told", group="own")
-def place_is_told(place, campaign):
+@check("place_is_reported", group="own")
+def place_is_reported(place, campaign):
     assert place == campaign.path.parent.name
 """,
     )
@@ -140,7 +140,7 @@ def place_is_told(place, campaign):
         project.write(f"{name}/{CAMPAIGN_NAME}", CAMPAIGN)
         arguments.append(f"--metaopt-campaign={name}/{CAMPAIGN_NAME}")
     project.write("inner/conftest.py", declare.format(name="inner"))
-    result = project.pytest(*arguments, "-k", "place_is_told", "-v")
+    result = project.pytest(*arguments, "-k", "place_is_reported", "-v")
     result.assert_outcomes(passed=2)
 
 
@@ -179,15 +179,15 @@ def in_time(clock):
     )
     result = project.preflight("--metaopt-no-bootstrap", "-k", "own", "--metaopt-readiness=w.json")
     assert result.ret == 1
-    told = json.loads((project.path / "w.json").read_text())
-    assert [failure["message"] for failure in told["failures"]] == ["there is no licence"] * 2
-    assert told["failures"][0]["remediation"] == "Buy one."
+    reported = json.loads((project.path / "w.json").read_text())
+    assert [failure["message"] for failure in reported["failures"]] == ["there is no licence"] * 2
+    assert reported["failures"][0]["remediation"] == "Buy one."
     result = project.preflight("-k", "own", "--metaopt-readiness=w.json", "-v")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*own[[]licensed[]] BOOTSTRAPPED*", "*own[[]in_time[]] ADVISORY*"])
 
 
-def test_mistakes_in_declaring_are_told_with_their_place(project: Project) -> None:
+def test_mistakes_in_declaring_are_reported_with_their_place(project: Project) -> None:
     project.write(
         "conftest.py", "from pytest_metaopt import probe\n\n@probe('queue')\ndef queue(rum):\n    pass\n"
     )

@@ -24,7 +24,7 @@ def local_only():
 """
 
 
-def test_several_findings_are_told_at_once_each_with_its_place(project: Project) -> None:
+def test_several_findings_are_reported_at_once_each_with_its_place(project: Project) -> None:
     project.write("conftest.py", CONFTEST)
     result = project.preflight("-v", "--junitxml=j.xml")
     assert result.ret == 1
@@ -54,9 +54,9 @@ def test_several_findings_are_told_at_once_each_with_its_place(project: Project)
     case = next(
         case for case in ET.parse(project.path / "j.xml").iter("testcase") if case.get("name") == "own[sizes]"
     )
-    told = case.find("failure")
-    assert told is not None
-    assert told.get("message") == (
+    reported = case.find("failure")
+    assert reported is not None
+    assert reported.get("message") == (
         "3 problems; line 3: the first is 3; 5 is needed; line 5: the second is missing; line 1: no place."
         " Fix: Mend both."
     )
@@ -73,11 +73,11 @@ def test_a_failure_without_a_finding_is_a_mistake_of_the_check(project: Project)
     assert message == "the check crashed: ValueError: fail() was called without a finding"
 
 
-@pytest.mark.parametrize(("provider", "asked"), [("local", True), ("vast_ai", False)])
-def test_a_check_is_asked_only_of_the_documents_that_it_says(
-    project: Project, provider: str, asked: bool
+@pytest.mark.parametrize(("provider", "queried"), [("local", True), ("vast_ai", False)])
+def test_a_check_is_queried_only_of_the_documents_that_it_says(
+    project: Project, provider: str, queried: bool
 ) -> None:
     project.write("conftest.py", CONFTEST)
     project.edit("provider: local", f"provider: {provider}")
     result = project.preflight("--collect-only", "-q")
-    assert (f"{CAMPAIGN_NAME}::own[local_only]" in result.stdout.lines) == asked
+    assert (f"{CAMPAIGN_NAME}::own[local_only]" in result.stdout.lines) == queried

@@ -167,9 +167,11 @@ def test_the_json_report_tells_the_same_of_each_check_and_of_the_campaign(
     result = project.preflight("-q", "--json-report", "--json-report-file=report.json", *arguments)
     assert result.ret == 0
     report = json.loads((project.path / "report.json").read_text())
-    told = {test["metadata"]["metaopt"]["check_id"]: test["metadata"]["metaopt"] for test in report["tests"]}
-    assert len(report["tests"]) == len(told)
-    assert {name: entry["outcome"] for name, entry in told.items()} == IN_AN_EMPTY_PROJECT
+    reported = {
+        test["metadata"]["metaopt"]["check_id"]: test["metadata"]["metaopt"] for test in report["tests"]
+    }
+    assert len(report["tests"]) == len(reported)
+    assert {name: entry["outcome"] for name, entry in reported.items()} == IN_AN_EMPTY_PROJECT
     assert report["readiness"]["checks_summary"] == project.artifact()["checks_summary"]
     assert outcomes(project) == IN_AN_EMPTY_PROJECT
 
@@ -182,10 +184,10 @@ from pytest_metaopt import check
 
 
 def answer(name):
-    # Count the times that a check was asked.
-    with open(f"{name}.asked", "a") as file:
+    # Count the times that a check was queried.
+    with open(f"{name}.queried", "a") as file:
         file.write("x")
-    return len(Path(f"{name}.asked").read_text())
+    return len(Path(f"{name}.queried").read_text())
 
 
 @check("holds_in_the_end", group="mine")
@@ -223,7 +225,7 @@ def test_a_rerun_counts_a_check_once_and_by_its_last_outcome(project: Project) -
         "mended_in_the_end": "bootstrapped",
         "never_holds": "warning",
     }
-    assert (project.path / "flaky.asked").read_text() == "xx"
+    assert (project.path / "flaky.queried").read_text() == "xx"
     project.edit('""', "python train.py --smoke")
     assert project.preflight("--reruns", "1").ret == 0
     assert project.artifact()["status"] == "READY"

@@ -9,12 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machines import A10G, A100, LAUNCH, P100, T4, V100S, Machine, ask, changed, recorded, smi
+from tests.support.machines import (
+    A10G,
+    A100,
+    LAUNCH,
+    P100,
+    T4,
+    V100S,
+    Machine,
+    changed,
+    preflight,
+    recorded,
+    smi,
+)
 from tests.support.project import CAMPAIGN, CAMPAIGN_NAME, Project
 
 ONE = "gpus: {name: A100, count: 1, memory: 80GB}\n"
 GPU_CHECKS = ["gpu_present", "gpu_health", "gpu_xid", "gpu_throttling", "gpu_processes"]
-NO_DRIVER = "no NVIDIA driver: there is no nvidia-smi"
+NO_DRIVER = "no NVIDIA driver: nvidia-smi not found"
 
 
 @pytest.fixture
@@ -39,13 +51,13 @@ def no_driver(machine: Machine) -> Machine:
     return machine
 
 
-# -- what is asked ---------------------------------------------------------------------------------
+# -- what is queried ---------------------------------------------------------------------------------
 
 
 def test_without_a_driver_exactly_the_checks_that_need_one_say_so(
     project: Project, no_driver: Machine
 ) -> None:
-    session = ask(project, "name: one\n" + ONE, "-v", "--junitxml=j.xml")
+    session = preflight(project, "name: one\n" + ONE, "-v", "--junitxml=j.xml")
     assert session.ret == 1
     assert session.nodeids == [
         f"{LAUNCH}::{name}"
@@ -80,14 +92,14 @@ def test_without_a_driver_exactly_the_checks_that_need_one_say_so(
     "text", ["name: x\n", "gpus: {count: 0}\n", "resources: {accelerators: 'CPU:1'}\n", "memory: 1MB\n"]
 )
 def test_a_spec_without_gpus_asks_for_none(project: Project, no_driver: Machine, text: str) -> None:
-    session = ask(project, text)
+    session = preflight(project, text)
     assert session.ret == 0
     assert not any("gpu" in name or "MN1" in name for name in session.items)
     assert session.words("passed") >= {"schema"}
 
 
-def test_a_machine_that_has_what_is_asked_for_is_ready(project: Project, machine: Machine) -> None:
-    session = ask(project, ONE)
+def test_a_machine_that_has_what_is_queried_for_is_ready(project: Project, machine: Machine) -> None:
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.words("passed") == {f"{check}-local" for check in GPU_CHECKS} | {"schema", "nodes_named"}
     session.result.stdout.fnmatch_lines([f"{LAUNCH}: READY (7 checks: 7 passed)"])
@@ -105,7 +117,7 @@ def test_each_check_can_be_named(project: Project, no_driver: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recording", "gpus", "wanted"),
+    ("recording", "gpus", "expected"),
     [
         (A100, 1, "name: A100"),
         (A100, 1, "name: A100-80GB, memory: 40GB+"),
@@ -117,23 +129,23 @@ def test_each_check_can_be_named(project: Project, no_driver: Machine) -> None:
         (P100, 1, "name: P100, count: 2, memory: 12GB"),
     ],
 )
-def test_gpus_as_they_are_wanted(
-    project: Project, machine: Machine, recording: str, gpus: int, wanted: str
+def test_gpus_as_they_are_expected(
+    project: Project, machine: Machine, recording: str, gpus: int, expected: str
 ) -> None:
     machine.smi(smi(recording, gpus=gpus))
-    session = ask(project, f"gpus: {{{wanted}}}\n")
+    session = preflight(project, f"gpus: {{{expected}}}\n")
     assert session.item("gpu_present-local")["outcome"] == "passed"
     assert session.red <= {"shm-local"}
 
 
 @pytest.mark.parametrize(
-    ("recording", "gpus", "wanted", "told"),
+    ("recording", "gpus", "expected", "reported"),
     [
         (
             A100,
             1,
             "name: A100, count: 8",
-            "the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); expected 8 A100",
+            "the driver reports 1 GPU (NVIDIA A100-SXM4-80GB); expected 8 A100",
         ),
         (T4, 1, "name: A100, count: 1", "GPU 0 is a Tesla T4; expected A100"),
         (
@@ -151,14 +163,14 @@ def test_gpus_as_they_are_wanted(
         (T4, 1, "name: A100, count: 2", "2 problems"),
     ],
 )
-def test_gpus_that_are_not_those_that_are_wanted(
-    project: Project, machine: Machine, recording: str, gpus: int, wanted: str, told: str
+def test_gpus_that_are_not_those_that_are_expected(
+    project: Project, machine: Machine, recording: str, gpus: int, expected: str, reported: str
 ) -> None:
     machine.smi(smi(recording, gpus=gpus))
-    session = ask(project, f"name: x\ngpus: {{{wanted}}}\n")
+    session = preflight(project, f"name: x\ngpus: {{{expected}}}\n")
     assert session.ret == 1
     assert session.red - {"shm-local"} == {"gpu_present-local"}
-    assert told in session.message("gpu_present-local")
+    assert reported in session.message("gpu_present-local")
     assert session.item("gpu_present-local")["line"] == 2
 
 
@@ -185,7 +197,7 @@ RESET = "<reset_required>No<"
 
 
 @pytest.mark.parametrize(
-    ("changes", "check", "told"),
+    ("changes", "check", "reported"),
     [
         ([(NOT_SLOW, SLOW)], "gpu_throttling", "GPU 0 is slowed down by the hardware"),
         (
@@ -216,19 +228,19 @@ RESET = "<reset_required>No<"
             "has a page retirement pending: it needs a reset",
         ),
         ([(RESET, "<reset_required>Yes<")], "gpu_health", "requests a recovery: Reset"),
-        ([(COOL, "<gpu_temp>Unknown Error<")], "gpu_health", "answers with errors in place of gpu_temp"),
+        ([(COOL, "<gpu_temp>Unknown Error<")], "gpu_health", "reports errors instead of gpu_temp"),
         ([(COOL, "<gpu_temp>GPU is lost<")], "gpu_health", "does not answer: GPU is lost"),
     ],
 )
 def test_a_fault_of_a_gpu_blocks(
-    project: Project, machine: Machine, changes: list[tuple[str, str]], check: str, told: str
+    project: Project, machine: Machine, changes: list[tuple[str, str]], check: str, reported: str
 ) -> None:
     machine.smi(smi(A100, *changes))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 1
     assert session.red == {f"{check}-local"}
     assert session.advised == set()
-    assert told in session.message(f"{check}-local")
+    assert reported in session.message(f"{check}-local")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +257,7 @@ def test_what_is_no_fault_of_a_gpu(
     project: Project, machine: Machine, changes: list[tuple[str, str]]
 ) -> None:
     machine.smi(smi(A100, *changes))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.advised == set()
 
@@ -253,7 +265,7 @@ def test_what_is_no_fault_of_a_gpu(
 @pytest.mark.parametrize("clock", [1275, 987])
 def test_a_hot_gpu_at_its_clock_is_advice(project: Project, machine: Machine, clock: int) -> None:
     machine.smi(smi(A100, (COOL, HOT), (CLOCK, f"<sm_clock>{clock} MHz<")))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.advised == {"gpu_throttling-local"}
     assert session.message("gpu_throttling-local") == "local: GPU 0 is at 83 C"
@@ -263,14 +275,14 @@ def test_a_slow_gpu_does_not_hide_a_hot_one(project: Project, machine: Machine) 
     text = smi(A100, (COOL, HOT), gpus=2)
     at = text.rindex(NOT_SLOW)
     machine.smi(text[:at] + SLOW + text[at + len(NOT_SLOW) :])
-    session = ask(project, "gpus: {count: 2}\n", "-k", "gpu_throttling")
+    session = preflight(project, "gpus: {count: 2}\n", "-k", "gpu_throttling")
     assert session.red == {"gpu_throttling-local"}
     assert "GPU 1 is slowed down by the hardware" in session.message("gpu_throttling-local")
     assert "GPU 0 is at 83 C" in session.message("gpu_throttling-local")
 
 
 @pytest.mark.parametrize(
-    ("recording", "told"),
+    ("recording", "reported"),
     [
         (
             "kernel-xid-48-63-94.txt",
@@ -286,23 +298,25 @@ def test_a_slow_gpu_does_not_hide_a_hot_one(project: Project, machine: Machine) 
         ),
     ],
 )
-def test_an_xid_of_a_dead_gpu_blocks(project: Project, machine: Machine, recording: str, told: str) -> None:
+def test_an_xid_of_a_dead_gpu_blocks(
+    project: Project, machine: Machine, recording: str, reported: str
+) -> None:
     machine.kernel(HEALTHY + recorded(recording) * 2)
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 1
     assert session.red == {"gpu_xid-local"}
-    assert session.message("gpu_xid-local") == told  # once, however often it stands in the log
+    assert session.message("gpu_xid-local") == reported  # once, however often it stands in the log
     assert "drain the node" in session.item("gpu_xid-local")["remediation"]
 
 
 def test_a_dead_gpu_of_an_earlier_boot_is_no_news(project: Project, machine: Machine) -> None:
     machine.kernel(HEALTHY + recorded("kernel-xid-79.txt") + HEALTHY)
-    assert ask(project, ONE).ret == 0
+    assert preflight(project, ONE).ret == 0
 
 
 def test_another_xid_is_advice(project: Project, machine: Machine) -> None:
     machine.kernel(HEALTHY + recorded("kernel-xid-31-old.txt"))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.advised == {"gpu_xid-local"}
     assert session.message("gpu_xid-local") == (
@@ -316,14 +330,14 @@ def test_a_kernel_log_that_cannot_be_read_is_advice_never_a_pass(project: Projec
     machine.script("dmesg", "echo 'dmesg: read kernel buffer failed: Operation not permitted' >&2; exit 1")
     machine.script("journalctl", "exit 0")  # to those who may not read it, it shows an empty log
     machine.script("sudo", "exit 1")
-    # A real log of this machine is read by this name; another's file can't be hidden.
+    # A real log of this machine is read by this name; another's file cannot be hidden.
     machine.script("cat", "exit 1")
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.advised == {"gpu_xid-local"}
-    told = session.message("gpu_xid-local")
-    assert told.startswith("local: cannot rule out a dead GPU: the kernel's log can't be read")
-    assert "Operation not permitted" in told
+    reported = session.message("gpu_xid-local")
+    assert reported.startswith("local: cannot rule out a dead GPU: the kernel's log cannot be read")
+    assert "Operation not permitted" in reported
     assert "dmesg_restrict" in session.item("gpu_xid-local")["remediation"]
 
 
@@ -335,65 +349,65 @@ def test_a_kernel_log_whose_beginning_is_gone_is_advice_never_a_pass(
         machine.script(other, "exit 1")
     machine.script("nvidia-smi", f"exec sed '' {machine.folder}/nvidia-smi.said")
     machine.script("dmesg", f"exec sed '' {machine.folder}/dmesg.said")
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.advised == {"gpu_xid-local"}
     assert "does not go back to the boot" in session.message("gpu_xid-local")
     machine.play("journalctl", recorded("kernel-xid-79.txt"))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 1
     assert session.red == {"gpu_xid-local"}
 
 
 def test_processes_that_hold_memory_are_advice_with_their_pids(project: Project, machine: Machine) -> None:
     machine.smi(smi(V100S))
-    session = ask(project, "gpus: {name: V100S}\n")
+    session = preflight(project, "gpus: {name: V100S}\n")
     assert session.ret == 0
     assert session.advised == {"gpu_processes-local"}
-    told = session.message("gpu_processes-local")
-    assert told == "local: GPU 0 is held by pid 37305 (python), 31683 MiB"
+    reported = session.message("gpu_processes-local")
+    assert reported == "local: GPU 0 is held by pid 37305 (python), 31683 MiB"
     assert "ps -o" in session.item("gpu_processes-local")["remediation"]
 
 
 def test_memory_that_nobody_seen_holds_is_advice(project: Project, machine: Machine) -> None:
     used = "<used>50 MiB</used>"
     machine.smi(smi(A100, (used, "<used>2047 MiB</used>")))
-    assert ask(project, ONE).advised == set()
+    assert preflight(project, ONE).advised == set()
     machine.smi(smi(A100, (used, "<used>78000 MiB</used>")))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 0
     assert session.advised == {"gpu_processes-local"}
-    told = "local: 78000 MiB of GPU 0 are in use by processes that are not visible here"
-    assert session.message("gpu_processes-local") == told
+    reported = "local: 78000 MiB of GPU 0 are in use by processes that are not visible here"
+    assert session.message("gpu_processes-local") == reported
 
 
-def test_a_process_with_a_long_path_is_told_by_its_name(project: Project, machine: Machine) -> None:
+def test_a_process_with_a_long_path_is_reported_by_its_name(project: Project, machine: Machine) -> None:
     machine.smi(smi(V100S, ("<process_name>python<", f"<process_name>/nix/{'x' * 90}/bin/python3<")))
-    session = ask(project, "gpus: {name: V100S}\n")
+    session = preflight(project, "gpus: {name: V100S}\n")
     assert session.message("gpu_processes-local") == "local: GPU 0 is held by pid 37305 (python3), 31683 MiB"
 
 
 def test_a_gpu_that_is_cut_into_instances_is_no_whole_one(project: Project, machine: Machine) -> None:
     machine.smi(smi(A100, cut=True))
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 1
     assert session.red == {"gpu_present-local"}
     assert session.message("gpu_present-local") == (
-        "local: GPU 0 (NVIDIA A100-SXM4-80GB) is cut into MIG instances; of the largest: it has 19968 MiB,"
+        "local: GPU 0 (NVIDIA A100-SXM4-80GB) is in MIG instances; the largest: it has 19968 MiB,"
         " less than a card of 80 GB"
     )
-    # Where an instance will do, or nobody said how much memory is wanted, it is told.
+    # Where an instance will do, or nobody said how much memory is expected, it is reported.
     for text in ("gpus: {name: A100, memory: 20GB}\n", "gpus: {name: A100}\n"):
-        session = ask(project, text)
+        session = preflight(project, text)
         assert session.ret == 0
         assert session.advised == {"gpu_present-local"}
-        assert "GPU 0 is cut into MIG instances; a process gets one instance" in session.message(
+        assert "GPU 0 is partitioned into MIG instances; a process gets one instance" in session.message(
             "gpu_present-local"
         )
     text = smi(A100, cut=True)
     begin, end = text.index("<mig_device>"), text.index("</mig_device>") + len("</mig_device>")
     machine.smi(text[:begin] + text[end:])
-    session = ask(project, "gpus: {name: A100}\n")
+    session = preflight(project, "gpus: {name: A100}\n")
     assert session.red == {"gpu_present-local"}
     assert "is in MIG mode and has no instance that a process could use" in session.message(
         "gpu_present-local"
@@ -412,13 +426,13 @@ def test_a_gpu_that_is_cut_into_instances_is_no_whole_one(project: Project, mach
     ],
 )
 def test_one_of_several_will_do(project: Project, machine: Machine, text: str, red: set[str]) -> None:
-    session = ask(project, text)
+    session = preflight(project, text)
     assert session.red == red
     assert {f"node[{check}-local]" for check in GPU_CHECKS} <= set(session.items)
     if red:
-        told = session.message("gpu_present-local")
-        assert told.startswith("local: the driver shows 1 GPU (NVIDIA A100-SXM4-80GB); expected ")
-        assert " or 8 H100" in told
+        reported = session.message("gpu_present-local")
+        assert reported.startswith("local: the driver reports 1 GPU (NVIDIA A100-SXM4-80GB); expected ")
+        assert " or 8 H100" in reported
 
 
 @pytest.mark.parametrize(
@@ -429,61 +443,63 @@ def test_one_of_several_will_do(project: Project, machine: Machine, text: str, r
         "resources: {any_of: [{accelerators: A100:8}, {accelerators: H100:8}]}\n",
     ],
 )
-def test_gpus_are_asked_for_however_they_are_said(project: Project, no_driver: Machine, text: str) -> None:
-    session = ask(project, text)
+def test_gpus_are_queried_for_however_they_are_said(project: Project, no_driver: Machine, text: str) -> None:
+    session = preflight(project, text)
     assert session.ret == 1
     assert {"gpu_present-local", "gpu_health-local"} <= session.red
     assert ("MN1-local" in session.red) == ("nvswitch" in text)
 
 
 @pytest.mark.parametrize("text", ["gpus: {count: 0}\nfabric: nvlink\n", "resources: {any_of: [{cpus: 4}]}\n"])
-def test_gpus_are_not_asked_for_where_none_is_wanted(project: Project, no_driver: Machine, text: str) -> None:
-    assert ask(project, text).ret == 0
+def test_gpus_are_not_queried_for_where_none_is_expected(
+    project: Project, no_driver: Machine, text: str
+) -> None:
+    assert preflight(project, text).ret == 0
 
 
-def test_two_faults_on_two_gpus_are_both_told(project: Project, machine: Machine) -> None:
+def test_two_faults_on_two_gpus_are_both_reported(project: Project, machine: Machine) -> None:
     machine.smi(smi(A100, (RESET, "<reset_required>Yes<"), (NOT_SLOW, SLOW), gpus=2))
     machine.kernel(HEALTHY + recorded("kernel-xid-79.txt"))
-    session = ask(project, "gpus: {name: A100, count: 2}\n")
+    session = preflight(project, "gpus: {name: A100, count: 2}\n")
     assert session.red - {"shm-local"} == {"gpu_health-local", "gpu_throttling-local", "gpu_xid-local"}
     for check in ("gpu_health", "gpu_throttling"):
-        told = session.message(f"{check}-local")
-        assert "GPU 0" in told
-        assert "GPU 1" in told
+        reported = session.message(f"{check}-local")
+        assert "GPU 0" in reported
+        assert "GPU 1" in reported
 
 
 # -- a driver that does not answer -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("recording", "told", "advice"),
+    ("recording", "reported", "advice"),
     [
         ("smi-mismatch.txt", "version mismatch", "The driver was updated but not reloaded"),
-        ("smi-no-communication.txt", "can't communicate with the NVIDIA driver", "modprobe nvidia"),
+        ("smi-no-communication.txt", "cannot communicate with the NVIDIA driver", "modprobe nvidia"),
         ("smi-no-devices.txt", "nvidia-smi finds no devices", "Run nvidia-smi by hand"),
         ("smi-lost-old.txt", "Unable to determine the device handle", "Run nvidia-smi by hand"),
     ],
 )
 def test_a_driver_that_cannot_be_used(
-    project: Project, machine: Machine, recording: str, told: str, advice: str
+    project: Project, machine: Machine, recording: str, reported: str, advice: str
 ) -> None:
     machine.smi(recorded(recording), 9)
-    session = ask(project, ONE)
+    session = preflight(project, ONE)
     assert session.ret == 1
     assert session.red == {"gpu_present-local", "gpu_health-local", "gpu_throttling-local"}
     assert session.advised == {"gpu_processes-local"}
     for check in session.red:
-        assert told in session.message(check)
+        assert reported in session.message(check)
         assert advice in session.item(check)["remediation"]
 
 
 def test_a_gpu_that_is_lost_while_others_answer(project: Project, machine: Machine) -> None:
     machine.smi(recorded("smi-lost-610.57.04.txt") + smi(A100, gpus=3))
-    session = ask(project, "gpus: {name: A100, count: 4}\n")
+    session = preflight(project, "gpus: {name: A100, count: 4}\n")
     assert session.red - {"shm-local"} == {"gpu_present-local"}
-    told = session.message("gpu_present-local")
-    assert "Unable to determine the device handle" in told
-    assert "the driver shows 3 GPUs (NVIDIA A100-SXM4-80GB); expected 4 A100" in told
+    reported = session.message("gpu_present-local")
+    assert "Unable to determine the device handle" in reported
+    assert "the driver reports 3 GPUs (NVIDIA A100-SXM4-80GB); expected 4 A100" in reported
 
 
 def test_a_driver_that_hangs_costs_its_own_checks_only(project: Project, machine: Machine) -> None:
@@ -493,12 +509,12 @@ def test_a_driver_that_hangs_costs_its_own_checks_only(project: Project, machine
         "fabric: nvswitch\n"
     )
     started = time.monotonic()
-    session = ask(project, text, "--metaopt-timeout", "2")
+    session = preflight(project, text, "--metaopt-timeout", "2")
     assert time.monotonic() - started < 20
     assert session.ret == 1
     assert session.words("passed") >= {"memory-local", "checkpoint_dir-local", "disk_inodes-local"}
     gpu = {"gpu_present-local", "gpu_health-local", "gpu_throttling-local"}
-    # The kernel's log, which may say why it hangs, and the fabric manager were asked before.
+    # The kernel's log, which may say why it hangs, and the fabric manager were queried before.
     assert session.red == gpu | {"MN1-local"}
     assert "gpu_xid-local" in session.words("passed")
     assert session.message("MN1-local") == "local: nvidia-fabricmanager is not installed"
@@ -516,22 +532,22 @@ REGISTERED = "<fabric><state>{}</state><status>{}</status></fabric>\n        <ut
 
 def test_the_fabric_manager_of_the_drivers_version_passes(project: Project, machine: Machine) -> None:
     machine.fabric_manager(version=VERSION)
-    session = ask(project, SWITCHED)
+    session = preflight(project, SWITCHED)
     assert session.ret == 0
     assert "MN1-local" in session.words("passed")
 
 
 @pytest.mark.parametrize("fabric", ["", "fabric: nvlink\n", "fabric: pcie\n"])
-def test_without_nvswitch_no_fabric_manager_is_asked_for(
+def test_without_nvswitch_no_fabric_manager_is_is_requested(
     project: Project, machine: Machine, fabric: str
 ) -> None:
-    session = ask(project, ONE + fabric)
+    session = preflight(project, ONE + fabric)
     assert session.ret == 0
     assert "MN1-local" not in session.words("passed")
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "reported"),
     [
         ({"version": "535.161.08"}, "nvidia-fabricmanager is 535.161.08, the driver 535.54.03"),
         ({"version": VERSION, "active": "inactive"}, "nvidia-fabricmanager is inactive: its service is"),
@@ -551,13 +567,13 @@ def test_without_nvswitch_no_fabric_manager_is_asked_for(
     ],
 )
 def test_a_fabric_manager_that_does_not_do(
-    project: Project, machine: Machine, state: dict[str, str], told: str
+    project: Project, machine: Machine, state: dict[str, str], reported: str
 ) -> None:
     machine.fabric_manager(**state)
-    session = ask(project, SWITCHED)
+    session = preflight(project, SWITCHED)
     assert session.ret == 1
     assert session.red == {"MN1-local"}
-    assert told in session.message("MN1-local")
+    assert reported in session.message("MN1-local")
     assert "systemctl enable --now nvidia-fabricmanager" in session.item("MN1-local")["remediation"]
 
 
@@ -570,13 +586,13 @@ def test_in_a_container_the_gpus_tell_whether_the_fabric_is_up(project: Project,
     in_container(machine)
     done = ("<utilization>", REGISTERED.format("Completed", "Success"))
     machine.smi(smi(A100, done))
-    assert ask(project, SWITCHED).ret == 0
+    assert preflight(project, SWITCHED).ret == 0
     machine.smi(smi(A100, ("<utilization>", REGISTERED.format("In Progress", "N/A"))))
-    session = ask(project, SWITCHED)
+    session = preflight(project, SWITCHED)
     assert session.red == {"MN1-local"}
     assert "GPU 0 is not registered with the fabric: In Progress" in session.message("MN1-local")
     machine.smi(smi(A100))
-    session = ask(project, SWITCHED)
+    session = preflight(project, SWITCHED)
     assert session.red == {"MN1-local"}
     assert session.message("MN1-local") == "local: nvidia-fabricmanager is not installed"
 
@@ -586,7 +602,7 @@ def test_a_running_fabric_manager_does_not_excuse_a_gpu_that_is_not_registered(
 ) -> None:
     machine.fabric_manager(version=VERSION)
     machine.smi(smi(A100, ("<utilization>", REGISTERED.format("Completed", "Failed (0x12)"))))
-    session = ask(project, SWITCHED)
+    session = preflight(project, SWITCHED)
     assert session.red == {"MN1-local"}
     assert session.message("MN1-local") == (
         "local: GPU 0 is not registered with the fabric: Completed (Failed (0x12))"
@@ -648,6 +664,6 @@ def test_more_gpus_than_are_there(project: Project, machine: Machine) -> None:
     project.campaign.write_text(ON_A100.replace("A100:1", "A100:8"))
     result = project.preflight()
     assert result.ret == 1
-    told = {failure["check_id"]: failure["message"] for failure in project.artifact()["failures"]}
-    assert "expected 8 A100" in told["gpu_present-local"]
-    assert set(told) <= {"gpu_present-local", "shm-local"}
+    reported = {failure["check_id"]: failure["message"] for failure in project.artifact()["failures"]}
+    assert "expected 8 A100" in reported["gpu_present-local"]
+    assert set(reported) <= {"gpu_present-local", "shm-local"}

@@ -87,4 +87,4 @@ def test_a_manifest_that_can_not_be_read_ends_with_2(project: Project) -> None:
         assert done.stdout == ""
     assert done.stderr.startswith("ERROR: ")
     assert "no such file" in done.stderr
-    assert "metaopt-preflight jobs" in project.command("--help").stdout
+    assert " jobs, " in project.command("--help").stdout

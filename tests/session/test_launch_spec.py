@@ -56,7 +56,7 @@ class Session:
             path, _, item = test["nodeid"].partition("::")
             self.items.setdefault(Path(path).stem, {})[item] = test["metadata"]["metaopt"]
 
-    def told(self, name: str) -> dict[str, str]:
+    def reported(self, name: str) -> dict[str, str]:
         """What failed items and advice of a file say, with the line."""
         return {
             item: f"{found['line']}: {found['message']}"
@@ -65,7 +65,7 @@ class Session:
         }
 
 
-def ask(project: Project, files: dict[str, str], *arguments: str) -> Session:
+def preflight(project: Project, files: dict[str, str], *arguments: str) -> Session:
     options = []
     for name, text in files.items():
         project.write(f"runs/{name}.yaml", text)
@@ -86,8 +86,8 @@ ONLY_SCHEMA = ("-k", "launch[schema]")
 
 
 def test_good_specs_are_accepted(project: Project) -> None:
-    session = ask(project, GOOD, *ONLY_SCHEMA)
-    assert {name: session.told(name) for name in GOOD if session.told(name)} == {}
+    session = preflight(project, GOOD, *ONLY_SCHEMA)
+    assert {name: session.reported(name) for name in GOOD if session.reported(name)} == {}
     assert set(session.items) == set(GOOD)
     assert session.ret == 0
 
@@ -130,19 +130,19 @@ def test_the_full_spec_has_every_key_and_every_value_is_what_was_meant(tmp_path:
     }
 
 
-def test_wrong_specs_are_told_and_nothing_else_is_collected(project: Project) -> None:
-    session = ask(project, {name: text for name, (text, _) in BAD.items()}, "--tb=no")
+def test_wrong_specs_are_reported_and_nothing_else_is_collected(project: Project) -> None:
+    session = preflight(project, {name: text for name, (text, _) in BAD.items()}, "--tb=no")
     assert session.ret == 1
     wrong = {}
-    for name, (_, told) in BAD.items():
-        found = session.told(name)
-        if set(session.items[name]) != {"launch[schema]"} or told not in found.get("launch[schema]", ""):
+    for name, (_, reported) in BAD.items():
+        found = session.reported(name)
+        if set(session.items[name]) != {"launch[schema]"} or reported not in found.get("launch[schema]", ""):
             wrong[name] = found
     assert wrong == {}
     assert "Traceback" not in session.result.stdout.str()
 
 
-def test_everything_that_is_wrong_is_told_at_once_each_with_its_line(project: Project) -> None:
+def test_everything_that_is_wrong_is_reported_at_once_each_with_its_line(project: Project) -> None:
     text = """\
 nods: 3
 nodes:
@@ -161,24 +161,24 @@ storage:
   checkpoint_dir: here
 num_nodes: 9
 """
-    session = ask(project, {"all": text}, "--tb=no")
+    session = preflight(project, {"all": text}, "--tb=no")
     assert session.ret == 1
-    assert session.told("all")["launch[schema]"].splitlines() == [
+    assert session.reported("all")["launch[schema]"].splitlines() == [
         "1: 13 problems",
         "line 1: unknown key nods",
         "line 4: nodes.1.host is missing; expected a string",
         "line 4: unknown key nodes.1.hots; did you mean 'host'?",
-        "line 5: nodes.2 has a transport that is none of local, ssh, docker, podman, kubectl, ansible",
+        "line 5: nodes.2 has a transport that is not one of local, ssh, docker, podman, kubectl, ansible",
         "line 6: nodes.3 has a password in it; use a key and ssh-agent, or a Host block of ssh_config",
         "line 6: unknown key nodes.3.adress; did you mean 'address'?",
-        "line 7: nodes.4 is called a, as nodes.0 is; give it a name",
+        "line 7: nodes.4 has the name a, as nodes.0 has; name it",
         "line 9: gpus.count is a string; expected an integer from 0 to 64",
         "line 10: unknown key gpus.nme; did you mean 'name'?",
         "line 11: network.mtu is 1; expected an integer from 576 to 65535",
         "line 12: envs.A is in env too; keep one of them",
         (
             "line 15: storage.checkpoint_dir is not an absolute path;"
-            " nodes have no folder in common to start from"
+            " nodes have no common directory to start from"
         ),
         "line 16: num_nodes is 9, but nodes names 5",
     ]
@@ -191,7 +191,7 @@ def test_the_page_of_a_wrong_spec_fits_in_80_columns(project: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "launch.yaml:1:12: nodes.1 is called a, as nodes.0 is; give it a name",
+            "launch.yaml:1:12: nodes.1 has the name a, as nodes.0 has; name it",
             "launch.yaml:2:13: unknown key gpus.nme; did you mean 'name'?",
             "FAILED launch.yaml::launch[[]schema[]]*",
         ]
@@ -201,7 +201,7 @@ def test_the_page_of_a_wrong_spec_fits_in_80_columns(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "reported"),
     [
         (b"", "is empty; a launch spec is a YAML mapping"),
         (b"# nothing\n", "holds only comments; a launch spec is a YAML mapping"),
@@ -214,44 +214,44 @@ def test_the_page_of_a_wrong_spec_fits_in_80_columns(project: Project) -> None:
     ],
     ids=["empty", "comment", "list", "NUL", "tab", "large", "broken", "deep"],
 )
-def test_what_can_not_be_read_ends_with_2_and_one_line(project: Project, data: bytes, told: str) -> None:
+def test_what_can_not_be_read_ends_with_2_and_one_line(project: Project, data: bytes, reported: str) -> None:
     (project.path / LAUNCH_NAME).write_bytes(data)
     result = project.pytest("--metaopt-launch", LAUNCH_NAME)
     assert result.ret == 2
-    assert told in result.stdout.str()
+    assert reported in result.stdout.str()
     assert "Traceback" not in result.stdout.str()
 
 
 MUCH = {
-    "keys": "".join(f"node{n}: 1\n" for n in range(8_000)),
-    "resources": "resources:\n" + "".join(f"  acceler{n}: 1\n" for n in range(8_000)),
-    "nodes": f"nodes: [{'-x,' * 8_000}]\n",
-    "args": f"launcher: {{args: {{{''.join(f'a{n}: [],' for n in range(8_000))}}}}}\n",
+    "keys": "".join(f"node{n}: 1\n" for n in range(2_000)),
+    "resources": "resources:\n" + "".join(f"  acceler{n}: 1\n" for n in range(2_000)),
+    "nodes": f"nodes: [{'-x,' * 2_000}]\n",
+    "args": f"launcher: {{args: {{{''.join(f'a{n}: [],' for n in range(2_000))}}}}}\n",
     "run": f"nodes: [a, a]\nrun: '{'srun ' * 150_000}$(`'\n",
 }
 
 
-def test_specs_of_a_mebibyte_of_mistakes_are_told_of_in_a_few_lines(project: Project) -> None:
-    session = ask(project, MUCH, "--tb=no")
+def test_thousands_of_mistakes_are_reported_in_a_few_lines(project: Project) -> None:
+    session = preflight(project, MUCH, "--tb=no")
     assert session.ret == 1
     for name in MUCH:
-        told = session.told(name)["launch[schema]"]
-        assert len(told) < 10_000
-        assert name == "run" or " more" in told, name
+        reported = session.reported(name)["launch[schema]"]
+        assert len(reported) < 10_000
+        assert name == "run" or " more" in reported, name
 
 
 # -- secrets ---------------------------------------------------------------------------------------
 
 
 def test_passwords_in_host_specs_are_refused_and_shown_nowhere(project: Project) -> None:
-    session = ask(project, PASSWORDS, "-v", "-rA", "--tb=long", "-l", "--junitxml=j.xml")
+    session = preflight(project, PASSWORDS, "-v", "-rA", "--tb=long", "-l", "--junitxml=j.xml")
     assert session.ret == 1
     for name in PASSWORDS:
         assert set(session.items[name]) == {"launch[schema]"}
-        assert session.told(name)["launch[schema]"].startswith("2: nodes.0 "), name
+        assert session.reported(name)["launch[schema]"].startswith("2: nodes.0 "), name
     for name in ("plain", "bare", "at", "docker", "local", "ansible"):
         if name != "local":
-            assert "has a password in it; use a key and ssh-agent" in session.told(name)["launch[schema]"]
+            assert "has a password in it; use a key and ssh-agent" in session.reported(name)["launch[schema]"]
     reports = session.result.stdout.str() + session.result.stderr.str() + (project.path / "j.xml").read_text()
     assert SECRET not in reports + (project.path / "r.json").read_text()
 
@@ -261,9 +261,9 @@ def test_secrets_of_a_skypilot_task_are_shown_nowhere(project: Project) -> None:
         "good": SKYPILOT,
         "wrong": f"{SKYPILOT}nodez: 1\nenv: {{WANDB_API_KEY: {SECRET}, 1: {SECRET}}}\n",
     }
-    session = ask(project, files, "-v", "-rA", "--tb=long", "-k", "launch[", "--junitxml=j.xml")
+    session = preflight(project, files, "-v", "-rA", "--tb=long", "-k", "launch[", "--junitxml=j.xml")
     assert session.ret == 1
-    assert "envs.WANDB_API_KEY is in env too" in session.told("wrong")["launch[schema]"]
+    assert "envs.WANDB_API_KEY is in env too" in session.reported("wrong")["launch[schema]"]
     reports = session.result.stdout.str() + (project.path / "j.xml").read_text()
     assert SECRET not in reports + (project.path / "r.json").read_text()
 
@@ -271,7 +271,7 @@ def test_secrets_of_a_skypilot_task_are_shown_nowhere(project: Project) -> None:
 # -- what is taken as a launch spec, and from whom -------------------------------------------------
 
 
-def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: Path) -> None:
+def test_a_skypilot_task_and_a_portable_job_request_say_what_is_queried(tmp_path: Path) -> None:
     path = tmp_path / LAUNCH_NAME
     path.write_text(SKYPILOT)
     launch = load_launch(path)
@@ -293,7 +293,7 @@ def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("accelerators", "told"),
+    ("accelerators", "reported"),
     [
         ("A100:8", "8 A100"),
         ("H100", "1 H100"),
@@ -309,10 +309,10 @@ def test_a_skypilot_task_and_a_portable_job_request_say_what_is_asked(tmp_path: 
         ("tpu-v5e-8", "None"),
     ],
 )
-def test_accelerators_as_skypilot_writes_them(tmp_path: Path, accelerators: Any, told: str) -> None:
+def test_accelerators_as_skypilot_writes_them(tmp_path: Path, accelerators: Any, reported: str) -> None:
     path = tmp_path / LAUNCH_NAME
     path.write_text(spec(resources={"accelerators": accelerators}))
-    assert str(load_launch(path).facts.gpus.value) == told
+    assert str(load_launch(path).facts.gpus.value) == reported
 
 
 def test_a_file_is_recognised_by_its_name_or_its_keys(project: Project) -> None:
@@ -384,16 +384,16 @@ def test_a_group_of_an_inventory_stands_for_its_hosts(project: Project, inventor
         "broken": nodes("ansible://gpu?ansible_inventory=broken.yml"),
     }
     project.write("runs/broken.yml", "all: [\n")
-    session = ask(project, files, "--tb=no", *ONLY_SCHEMA)
-    assert session.told("group") == session.told("all") == {}
-    told = {name: session.told(name).get("launch[schema]") for name in files}
-    assert told["count"] == "3: num_nodes is 3, but nodes names 2"
-    assert told["unknown"] == "2: nodes.0 names gpus, which is not a host or group of the inventory"
-    assert told["nowhere"] == (
-        "2: nodes.0 has an ansible_inventory that is not there; a path is relative to the launch spec"
+    session = preflight(project, files, "--tb=no", *ONLY_SCHEMA)
+    assert session.reported("group") == session.reported("all") == {}
+    reported = {name: session.reported(name).get("launch[schema]") for name in files}
+    assert reported["count"] == "3: num_nodes is 3, but nodes names 2"
+    assert reported["unknown"] == "2: nodes.0 names gpus, which is not a host or group of the inventory"
+    assert reported["nowhere"] == (
+        "2: nodes.0 has an ansible_inventory that does not exist; a path is relative to the launch spec"
     )
-    assert told["name"] == "2: nodes.0 has a name, but stands for 2 hosts"
-    assert told["twice"] == "3: nodes.1 is called gpu-2, as nodes.0 is; give it a name"
+    assert reported["name"] == "2: nodes.0 has a name, but expands to 2 hosts"
+    assert reported["twice"] == "3: nodes.1 has the name gpu-2, as nodes.0 has; name it"
     launch = load_launch(project.path / "runs/group.yaml")
     assert [(node.name, node.host.transport) for node in launch.nodes] == [
         ("gpu-1", "ansible"),
@@ -401,24 +401,24 @@ def test_a_group_of_an_inventory_stands_for_its_hosts(project: Project, inventor
         ("web-2", "ssh"),
     ]
     assert launch.nodes[0].host.text == f"ansible://gpu-1?ansible_inventory={project.path}/runs/hosts.ini"
-    assert told["broken"] is not None
+    assert reported["broken"] is not None
     assert "Traceback" not in session.result.stdout.str()
 
 
-def test_without_ansible_inventory_on_path_it_is_told(
+def test_without_ansible_inventory_on_path_it_is_reported(
     project: Project, inventory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    session = ask(project, {"group": nodes(inventory)}, "--tb=no", *ONLY_SCHEMA)
-    assert session.told("group") == {
+    session = preflight(project, {"group": nodes(inventory)}, "--tb=no", *ONLY_SCHEMA)
+    assert session.reported("group") == {
         "launch[schema]": "2: nodes.0 needs ansible-inventory, which is not on PATH; install ansible-core"
     }
 
 
-def test_without_testinfra_it_is_told(project: Project, inventory: str) -> None:
+def test_without_testinfra_it_is_reported(project: Project, inventory: str) -> None:
     project.write("conftest.py", "import sys\nsys.modules['testinfra.backend.ansible'] = None\n")
-    session = ask(project, {"group": nodes(inventory)}, "--tb=no", *ONLY_SCHEMA)
-    assert session.told("group") == {
+    session = preflight(project, {"group": nodes(inventory)}, "--tb=no", *ONLY_SCHEMA)
+    assert session.reported("group") == {
         "launch[schema]": "2: nodes.0 needs pytest-testinfra: pip install 'pytest-metaopt[nodes]'"
     }
 
@@ -469,7 +469,7 @@ NAMED, MN3, MN5, MN6, YOUNG = (
 NO_RESTARTS = "--max-restarts is not given: it is 0, and the first lost rank ends the launch"
 NO_C10D = "--rdzv-backend is not given: it is static, with which ranks cannot rejoin; expected c10d"
 
-ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
+QUERIED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     # the spec, the check, and what it says: None: nothing, it passes; "": it is not collected
     "named": ({"nodes": ["local://"]}, NAMED, None),
     "named_one": ({"num_nodes": 1}, NAMED, None),
@@ -483,9 +483,9 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn3_off": (
         noticed({ASYNC: 0}),
         MN3,
-        f"{ASYNC} is 0, which leaves a rank running whose collective failed",
+        f"{ASYNC} is 0, which keeps a rank running after its collective failed",
     ),
-    "mn3_clean_up": (noticed({ASYNC: 2}), MN3, f"{ASYNC} is 2, which leaves a rank running"),
+    "mn3_clean_up": (noticed({ASYNC: 2}), MN3, f"{ASYNC} is 2, which keeps a rank running"),
     "mn3_debug": (
         noticed({ASYNC: 1}),
         MN3,
@@ -499,7 +499,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "mn3_node": (
         {**without(NOTICED, "num_nodes"), "nodes": ["local://", {"host": "h.invalid", "env": {ASYNC: 0}}]},
         MN3,
-        f"{ASYNC} is 0 on h.invalid, which leaves a rank running there",
+        f"{ASYNC} is 0 on h.invalid, which keeps a rank running there",
     ),
     "mn5": (RESUMED, MN5, None),
     "mn5_spaces": (resumed("torchrun --max_restarts 3 --rdzv_backend c10d t.py"), MN5, None),
@@ -721,23 +721,23 @@ ADVICE = {NAMED, YOUNG}
 
 
 def test_the_checks_of_a_launch_as_a_whole(project: Project) -> None:
-    files = {name: spec(**keys) for name, (keys, _, _) in ASKED.items()}
-    session = ask(project, files, "-k", "launch[", "--tb=no", "--junitxml=j.xml")
+    files = {name: spec(**keys) for name, (keys, _, _) in QUERIED.items()}
+    session = preflight(project, files, "-k", "launch[", "--tb=no", "--junitxml=j.xml")
     wrong = {}
-    for name, (_, check, told) in ASKED.items():
+    for name, (_, check, reported) in QUERIED.items():
         items = session.items[name]
-        assert items["launch[schema]"]["outcome"] == "passed", session.told(name)
-        if told == "":
+        assert items["launch[schema]"]["outcome"] == "passed", session.reported(name)
+        if reported == "":
             right = check not in items
-        elif told is None:
+        elif reported is None:
             right = items[check]["outcome"] == "passed"
         else:
             advice = check in ADVICE or name == "mn3_debug"
-            right = told in session.told(name).get(check, "") and items[check]["outcome"] == (
+            right = reported in session.reported(name).get(check, "") and items[check]["outcome"] == (
                 "warning" if advice else "failed"
             )
         if not right:
-            wrong[name] = (session.told(name), list(items))
+            wrong[name] = (session.reported(name), list(items))
     assert wrong == {}
     assert session.ret == 1
     assert "Traceback" not in session.result.stdout.str()
@@ -746,12 +746,12 @@ def test_the_checks_of_a_launch_as_a_whole(project: Project) -> None:
 
 def test_advice_alone_does_not_block(project: Project) -> None:
     keys = {**cadence(write_time="2m"), "num_nodes": 2, "name": "x"}
-    session = ask(project, {"x": spec(**keys)}, "-k", "launch[")
+    session = preflight(project, {"x": spec(**keys)}, "-k", "launch[")
     assert session.ret == 0
-    assert set(session.told("x")) == {NAMED, YOUNG}
+    assert set(session.reported("x")) == {NAMED, YOUNG}
 
 
-def test_what_is_wrong_is_told_with_the_line_that_it_belongs_to(project: Project) -> None:
+def test_what_is_wrong_is_reported_with_the_line_that_it_belongs_to(project: Project) -> None:
     text = f"""\
 num_nodes: 2
 gpus: {{count: 8}}
@@ -762,16 +762,16 @@ storage:
   checkpoint_dir: /c
   resume: false
 """
-    session = ask(project, {"x": text}, "-k", "launch[", "--tb=no")
-    assert session.told("x") == {
+    session = preflight(project, {"x": text}, "-k", "launch[", "--tb=no")
+    assert session.reported("x") == {
         NAMED: "1: the launch has 2 nodes and names none: only this machine was checked",
-        MN3: session.told("x")[MN3],
+        MN3: session.reported("x")[MN3],
         MN5: "3: 3 problems\n"
         "line 3: --max-restarts is 0: the first lost rank ends the launch\n"
         f"line 3: {NO_C10D}\n"
         "line 8: storage.resume is false: a restart that loads nothing begins at step 0",
     }
-    assert f"line 5: {ASYNC} is 0, which leaves a rank running" in session.told("x")[MN3]
+    assert f"line 5: {ASYNC} is 0, which keeps a rank running" in session.reported("x")[MN3]
 
 
 @pytest.mark.parametrize(
@@ -840,23 +840,23 @@ few = settings(max_examples=examples(200), deadline=None, suppress_health_check=
     unit=st.sampled_from(["k", "KB", "MB", "G", "GB", "GiB", "TiB", "p", "Pib"]),
     space=st.sampled_from(["", " "]),
 )
-def test_sizes_are_read_and_told(number: int, unit: str, space: str) -> None:
+def test_sizes_are_read_and_reported(number: int, unit: str, space: str) -> None:
     base = 1024 if "i" in unit else 1000
     count = quantity.size(f" {number}{space}{unit}\n")
     assert count == pytest.approx(number * base ** ("kmgtp".index(unit[0].lower()) + 1))
-    told = quantity.format_size(count)
-    assert "e" not in told
-    figure, word = told.split()
+    reported = quantity.format_size(count)
+    assert "e" not in reported
+    figure, word = reported.split()
     power = ["B", "KB", "MB", "GB", "TB", "PB"].index(word)
     assert float(figure) * 1000**power == pytest.approx(count, rel=0.006)
     assert float(figure) < 1000 or word == "PB"
     if power and float(figure) < 10**9:
-        assert quantity.size(told) == pytest.approx(count, rel=0.006)
+        assert quantity.size(reported) == pytest.approx(count, rel=0.006)
 
 
 @few
 @given(number=st.decimals(0, 10**9 - 1, places=3), unit=st.sampled_from("smhd"))
-def test_durations_are_read_and_told(number: Any, unit: str) -> None:
+def test_durations_are_read_and_reported(number: Any, unit: str) -> None:
     seconds = quantity.duration(f"{number}{unit}")
     assert seconds == pytest.approx(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit])
     figure, word = quantity.format_duration(seconds).split()
@@ -1038,7 +1038,7 @@ def test_any_launch_spec_is_judged(tmp_path: Path, tree: Any) -> None:
     except DocumentError as error:
         assert str(error).isprintable()
         return
-    # What is asked of nodes asks for these.
+    # What is queried of nodes asks for these.
     facts = launch.facts
     assert facts.node_count >= 0
     assert (facts.memory.value or 0) >= 0

@@ -24,12 +24,12 @@ Script = Callable[[str, str], Path]
 
 
 class Service:
-    """A server that says the same to everyone, and remembers what it was asked."""
+    """A server that says the same to everyone, and remembers what it was queried."""
 
     def __init__(self) -> None:
         self.status = 200
         self.answer: Any = {}
-        self.asked: list[tuple[str, str]] = []
+        self.queried: list[tuple[str, str]] = []
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -37,7 +37,7 @@ class Service:
                 pass
 
             def do_GET(self) -> None:
-                service.asked.append((self.path, str(self.headers.get("Authorization"))))
+                service.queried.append((self.path, str(self.headers.get("Authorization"))))
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 body = json.dumps(service.answer).encode()
                 self.send_response(service.status)
@@ -83,17 +83,17 @@ def look(project: Project, *arguments: str) -> tuple[int, dict[str, dict[str, An
 VIEWER = {"viewer": {"entity": "me", "username": "me", "teams": {"edges": [{"node": {"name": "lab"}}]}}}
 
 
-def test_nothing_is_asked_unless_it_is_asked_for(cloudy: Project, service: Service) -> None:
+def test_nothing_is_queried_unless_it_is_is_requested(cloudy: Project, service: Service) -> None:
     _, seen, _ = look(cloudy)
     assert list(seen) == ["R1"]
-    assert not service.asked
+    assert not service.queried
 
 
 def test_a_credential_that_is_taken_passes(cloudy: Project, service: Service) -> None:
     service.answer = {"data": VIEWER}
     _, seen, printed = look(cloudy, "--metaopt-online")
     assert [seen[name]["outcome"] for name in NAMES[:2]] == ["passed", "passed"]
-    assert [path for path, _ in service.asked] == ["/graphql"], "once, for both checks"
+    assert [path for path, _ in service.queried] == ["/graphql"], "once, for both checks"
     assert KEY not in printed
 
 
@@ -115,7 +115,7 @@ def test_without_a_credential_there_is_no_question(
     monkeypatch.delenv("WANDB_API_KEY")
     _, seen, _ = look(cloudy, "--metaopt-online")
     assert [seen[name]["outcome"] for name in NAMES[:2]] == ["skipped", "skipped"]
-    assert not service.asked
+    assert not service.queried
 
 
 def test_an_entity_that_the_account_does_not_have_is_advice(cloudy: Project, service: Service) -> None:
@@ -123,26 +123,26 @@ def test_an_entity_that_the_account_does_not_have_is_advice(cloudy: Project, ser
     cloudy.edit("entity: me", "entity: you")
     status, seen, _ = look(cloudy, "--metaopt-online")
     assert status == 0
-    told = seen["wandb_entity_known"]
-    assert (told["outcome"], told["line"]) == ("warning", 7)
-    assert told["message"] == "wandb.entity is 'you'; the account me has me, lab"
+    reported = seen["wandb_entity_known"]
+    assert (reported["outcome"], reported["line"]) == ("warning", 7)
+    assert reported["message"] == "wandb.entity is 'you'; the account me has me, lab"
 
 
 def test_a_server_that_does_not_answer_is_advice_and_no_pass(cloudy: Project, service: Service) -> None:
     cloudy.edit(service.url, f"http://127.0.0.1:{free_port()}")
     status, seen, printed = look(cloudy, "--metaopt-online", "-v")
     assert status == 0
-    told = seen["wandb_credential_accepted"]
-    assert (told["outcome"], told["severity"]) == ("warning", "blocking")
+    reported = seen["wandb_credential_accepted"]
+    assert (reported["outcome"], reported["severity"]) == ("warning", "blocking")
     assert "backend[wandb_credential_accepted] ADVISORY" in printed
-    assert "refused" in told["message"]
+    assert "refused" in reported["message"]
 
 
 # -- clouds -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "told"),
+    ("answer", "outcome", "reported"),
     [
         ('{"id": 1, "username": "me", "email": "me@mail.test"}', "passed", None),
         ('{"error": true, "status_code": 401, "msg": "Invalid user key"}', "failed", "Invalid user key"),
@@ -152,22 +152,22 @@ def test_a_server_that_does_not_answer_is_advice_and_no_pass(cloudy: Project, se
             "status 500",
         ),
         ("No API key is configured.", "warning", "No API key is configured"),
-        ("[1]", "warning", "gives no answer"),
-        ("{broken", "warning", "gives no answer"),
+        ("[1]", "warning", "printed no user"),
+        ("{broken", "warning", "printed no user"),
     ],
 )
 def test_what_vast_says_of_the_key(
-    cloudy: Project, script: Script, answer: str, outcome: str, told: str | None
+    cloudy: Project, script: Script, answer: str, outcome: str, reported: str | None
 ) -> None:
     script("vastai", f"echo '{answer}'" + (" >&2" if "error" in answer else ""))
     status, seen, printed = look(cloudy, "--metaopt-online")
     assert status == (1 if outcome == "failed" else 0)
     assert seen["vast_credential_accepted"]["outcome"] == outcome
-    assert told is None or told in seen["vast_credential_accepted"]["message"]
+    assert reported is None or reported in seen["vast_credential_accepted"]["message"]
     assert "me@mail.test" not in printed
 
 
-def test_without_the_command_vast_is_not_asked(
+def test_without_the_command_vast_is_not_queried(
     cloudy: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -212,7 +212,7 @@ def test_the_real_command_of_vast_asks_about_the_key_in_the_file(
     service.answer = {"id": 1, "username": "me"} if status == 200 else {"msg": "no"}
     found = vast_account(Runner(Deadline.after(60)))
     assert found.accepted is accepted, found.problem
-    assert {authorization for _, authorization in service.asked} == {f"Bearer {KEY}"}
+    assert {authorization for _, authorization in service.queried} == {f"Bearer {KEY}"}
     assert KEY not in repr(found)
 
 
@@ -237,5 +237,5 @@ def test_other_clouds_are_verified_as_far_as_skypilot_asks_them(
         assert test["metadata"]["metaopt"]["remediation"] == "Run 'aws sts get-caller-identity'."
 
 
-def test_the_clouds_that_are_asked_are_clouds() -> None:
+def test_the_clouds_that_are_queried_are_clouds() -> None:
     assert set(CLOUDS) > ASKS_THE_CLOUD

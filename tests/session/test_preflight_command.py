@@ -79,7 +79,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_can_not_be_looked_at_ends_with_exit_2_and_nothing_written(project: Project, name: str) -> None:
-    arguments, told = REFUSED[name]
+    arguments, reported = REFUSED[name]
     project.write("tab.yaml", "campaign:\n\tname: demo\n")
     project.write("list.yaml", "- campaign\n- project\n")
     project.write("date.yaml", "campaign: {name: 2024-01-01}\n")
@@ -88,7 +88,7 @@ def test_what_can_not_be_looked_at_ends_with_exit_2_and_nothing_written(project:
     done = project.command(*arguments)
     output = done.stdout + done.stderr
     assert done.returncode == 2
-    assert told in output
+    assert reported in output
     assert "Traceback" not in output
     assert "status:" not in output
     assert everything(project) == before
@@ -152,6 +152,6 @@ def test_settings_that_make_no_sense_end_with_exit_2(project: Project) -> None:
     assert {".ml-metaopt", ".gitignore"}.isdisjoint(project.tree())
 
 
-def test_the_version_is_told(project: Project) -> None:
+def test_the_version_is_reported(project: Project) -> None:
     done = project.command("--version")
     assert (done.returncode, done.stdout) == (0, f"pytest-metaopt {pytest_metaopt.__version__}\n")

@@ -39,20 +39,20 @@ ARTIFACT_FIELDS: dict[str, type | tuple[type, ...]] = {
     "diagnostics": (str, type(None)),
     "checks": list,
 }
-TOLD_TO_HOOKS = {"campaign_path", "artifact_path", "complete", "written", "note", "nodes"}
+REPORTED_TO_HOOKS = {"campaign_path", "artifact_path", "complete", "written", "note", "nodes"}
 
-# Leaves what the hook is told in a file, a line each time that it is called.
+# Leaves what the hook gets in a file, a line each time that it is called.
 LISTENER = """\
 import json
 
 def pytest_metaopt_readiness(config, readiness):
-    with open("told.jsonl", "a") as file:
+    with open("reported.jsonl", "a") as file:
         file.write(json.dumps(readiness) + "\\n")
 """
 
 
-def told(project: Project) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (project.path / "told.jsonl").read_text().splitlines()]
+def reported(project: Project) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (project.path / "reported.jsonl").read_text().splitlines()]
 
 
 def require_contract(artifact: dict[str, Any]) -> None:
@@ -113,11 +113,11 @@ def test_ready_artifact_is_as_the_contract_says(project: Project, monkeypatch: p
     assert second["diagnostics"] is None
     assert stat.S_IMODE(project.artifact_path.stat().st_mode) == 0o640
 
-    # The hook is told once a session, with all of the artifact and how that was written.
-    calls = told(project)
+    # The hook is reported once a session, with all of the artifact and how that was written.
+    calls = reported(project)
     assert [{key: call[key] for key in ARTIFACT_FIELDS} for call in calls] == [first, second]
     for call in calls:
-        assert call.keys() == ARTIFACT_FIELDS.keys() | TOLD_TO_HOOKS
+        assert call.keys() == ARTIFACT_FIELDS.keys() | REPORTED_TO_HOOKS
         assert call["campaign_path"] == str(project.campaign)
         assert call["artifact_path"] == str(project.artifact_path)
         assert (call["complete"], call["written"], call["note"]) == (True, True, None)
@@ -197,7 +197,7 @@ def test_failed_artifact_holds_blocking_failures_only_and_says_what_to_do(projec
     assert (checks["budget"]["severity"], checks["budget"]["category"]) == ("advisory", "money")
     assert checks["budget"]["message"] == "only 1 USD is left"
     assert checks.get("gpu", {"outcome": "skipped"})["outcome"] == "skipped"
-    assert len(told(project)) == 1
+    assert len(reported(project)) == 1
 
 
 def test_an_advisory_failure_alone_leaves_the_campaign_ready(project: Project) -> None:
@@ -242,7 +242,7 @@ def test_a_partial_look_leaves_the_artifact_as_it_was_unless_it_finds_a_failure(
     result = project.preflight("-k", "R7")
     assert project.artifact_path.read_bytes() == left
     result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}: INCOMPLETE*", "artifact: left as it was (FAILED of *"])
-    (call,) = told(project)
+    (call,) = reported(project)
     assert (call["status"], call["complete"], call["written"]) == ("INCOMPLETE", False, False)
     assert "8 of 9 blocking checks" in call["note"]
     assert call["next_action"] != "proceed"
@@ -304,7 +304,7 @@ def test_a_session_that_did_not_evaluate_all_is_never_ready(
     project.write("conftest.py", f"import pytest\n{LISTENER}{conftest}")
     result = project.preflight(*arguments)
     assert not project.artifact_path.exists()
-    (call,) = told(project)
+    (call,) = reported(project)
     assert (call["status"], call["complete"], call["written"]) == ("INCOMPLETE", False, False)
     assert why in call["note"]
     if result.ret != pytest.ExitCode.INTERNAL_ERROR:  # then pytest prints no summary at all
@@ -327,7 +327,7 @@ def test_an_expected_failure_of_a_blocking_check_is_a_failure(project: Project) 
     assert project.artifact()["status"] == "FAILED"
 
 
-# -- where the artifact goes, and when it can't ---------------------------------------------------
+# -- where the artifact goes, and when it cannot ---------------------------------------------------
 
 
 def require_not_written(result: RunResult, *words: str) -> None:
@@ -339,18 +339,18 @@ def require_not_written(result: RunResult, *words: str) -> None:
     assert "Traceback" not in output
 
 
-def test_an_artifact_that_is_a_directory_is_told_and_the_exit_status_is_not_0(project: Project) -> None:
+def test_an_artifact_that_is_a_directory_is_reported_and_the_exit_status_is_not_0(project: Project) -> None:
     project.write("conftest.py", LISTENER)
     project.artifact_path.mkdir(parents=True)
     result = project.preflight()
     require_not_written(result, str(project.artifact_path), "is a directory")
     assert list(project.artifact_path.iterdir()) == []
-    (call,) = told(project)
+    (call,) = reported(project)
     assert (call["status"], call["written"]) == ("READY", False)
     assert "is a directory" in call["note"]
 
 
-def test_without_bootstraps_a_missing_folder_is_told_and_not_made(project: Project) -> None:
+def test_without_bootstraps_a_missing_folder_is_reported_and_not_made(project: Project) -> None:
     result = project.preflight("-q", "--metaopt-no-bootstrap")
     require_not_written(result, ".ml-metaopt")
     assert {".ml-metaopt", ".gitignore"}.isdisjoint(project.tree())
@@ -375,7 +375,7 @@ def test_the_artifact_can_be_written_to_a_new_folder_instead(project: Project) -
     result.stdout.fnmatch_lines(["artifact: out/a/ready.json"])
 
 
-def test_an_artifact_that_can_not_be_put_in_place_is_told(project: Project) -> None:
+def test_an_artifact_that_can_not_be_put_in_place_is_reported(project: Project) -> None:
     project.write("notes.txt", "mine")
     result = project.preflight("-q", "--metaopt-readiness", "notes.txt/ready.json")
     require_not_written(result, "notes.txt/ready.json")

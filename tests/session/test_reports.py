@@ -32,7 +32,7 @@ def budget(campaign):
 
 @check("gpu", group="own")
 def gpu(campaign):
-    not_applicable(f"no GPU is asked for by {campaign.get('wandb.entity')}")
+    not_applicable(f"no GPU is requested by {campaign.get('wandb.entity')}")
 
 @check("plain", group="own", severity="advisory")
 def plain():
@@ -103,11 +103,11 @@ def test_a_failed_check_shows_what_is_wrong_where_and_how_to_mend_it(project: Pr
     closing = section(result, "preflight readiness")
     assert closing[0] == f"{CAMPAIGN_NAME}: FAILED (9 checks: 2 passed, 6 bootstrapped, 1 failed)"
     assert "artifact: .ml-metaopt/preflight-readiness.json" in closing
-    told = " ".join(" ".join(closing).split())
-    assert "R7: project.smoke_test_command is an empty string" in told
-    assert "Set project.smoke_test_command to a command that exercises the training script" in told
-    assert "made .ml-metaopt/" in told
-    assert "made .gitignore" in told
+    reported = " ".join(" ".join(closing).split())
+    assert "R7: project.smoke_test_command is an empty string" in reported
+    assert "Set project.smoke_test_command to a command that exercises the training script" in reported
+    assert "created .ml-metaopt/" in reported
+    assert "created .gitignore" in reported
 
 
 def test_everything_fits_80_columns_without_colour_traceback_or_raw_control_characters(
@@ -148,20 +148,20 @@ def test_errors_in_a_document_show_no_raw_control_characters(project: Project) -
     text = result.stdout.str() + result.stderr.str()
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
     for name in texts:
-        (told,) = [line for line in result.outlines if line.startswith(f"{name}/campaign.yaml:")]
-        assert "quote it" in told or name in {"tag", "raw", "directive"}
+        (reported,) = [line for line in result.outlines if line.startswith(f"{name}/campaign.yaml:")]
+        assert "quote it" in reported or name in {"tag", "raw", "directive"}
 
 
 def test_a_check_that_does_not_apply_says_why_in_its_own_words(mixed: Project) -> None:
     result = mixed.preflight("-v", "--color=no", "-k", "gpu", "-rs", "--junitxml=j.xml")
     output = result.stdout.str()
-    result.stdout.fnmatch_lines(["*own[[]gpu[]] SKIPPED (no GPU is asked for by *"])
-    assert f"no GPU is asked for by {STEERING_SHOWN}" in output
+    result.stdout.fnmatch_lines(["*own[[]gpu[]] SKIPPED (no GPU is requested by *"])
+    assert f"no GPU is requested by {STEERING_SHOWN}" in output
     assert "NotApplicable" not in output
     (case,) = ET.parse(mixed.path / "j.xml").iter("testcase")
     skipped = case.find("skipped")
     assert skipped is not None
-    assert skipped.get("message") == f"no GPU is asked for by {STEERING_SHOWN}"
+    assert skipped.get("message") == f"no GPU is requested by {STEERING_SHOWN}"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_how_much_is_shown_follows_pytests_own_options(
         assert words not in output, words
 
 
-def test_a_ready_campaign_is_told_in_one_line_with_q(project: Project) -> None:
+def test_a_ready_campaign_is_reported_in_one_line_with_q(project: Project) -> None:
     quiet = project.preflight("-q")
     assert [line for line in quiet.outlines if "READY" in line] == [
         f"{CAMPAIGN_NAME}: READY (9 checks: 3 passed, 6 bootstrapped)"
@@ -274,10 +274,14 @@ def require_junit(mixed: Project) -> None:
     assert found.keys() == OUTCOMES.keys()
     for name, case in found.items():
         assert case.get("classname") == CAMPAIGN_NAME
-        told = properties(case)
-        assert list(told) == ["check_id", "group", "severity", "outcome", "remediation", "bootstrap"]
+        reported = properties(case)
+        assert list(reported) == ["check_id", "group", "severity", "outcome", "remediation", "bootstrap"]
         group, _, check_id = name.rstrip("]").partition("[")
-        assert (told["check_id"], told["group"], told["outcome"]) == (check_id, group, OUTCOMES[name])
+        assert (reported["check_id"], reported["group"], reported["outcome"]) == (
+            check_id,
+            group,
+            OUTCOMES[name],
+        )
         children = {child.tag for child in case} - {"properties"}
         expected = {
             "failed": {"error"} if name == "own[licence]" else {"failure"},
@@ -317,9 +321,9 @@ def require_json(mixed: Project) -> None:
     tests = {test["nodeid"].partition("::")[2]: test for test in report["tests"]}
     assert tests.keys() == OUTCOMES.keys()
     for name, outcome in OUTCOMES.items():
-        told = tests[name]["metadata"]["metaopt"]
+        reported = tests[name]["metadata"]["metaopt"]
         group, _, check_id = name.rstrip("]").partition("[")
-        assert (told["check_id"], told["group"], told["outcome"]) == (check_id, group, outcome)
+        assert (reported["check_id"], reported["group"], reported["outcome"]) == (check_id, group, outcome)
     r2, r7 = (tests[f"repo[{check_id}]"]["metadata"]["metaopt"] for check_id in ("R2", "R7"))
     assert (r2["severity"], r2["bootstrap"]) == ("blocking", "bootstrap_gitignore")
     assert any(".gitignore" in change for change in r2["changes"])

@@ -26,7 +26,7 @@ def pytest_metaopt_modify_checks(document, checks):
             del checks[name]
 
 def pytest_metaopt_readiness(readiness):
-    pathlib.Path("told.json").write_text(json.dumps(readiness["nodes"]))
+    pathlib.Path("reported.json").write_text(json.dumps(readiness["nodes"]))
 """
 
 
@@ -132,11 +132,11 @@ def test_a_node_that_is_down_is_one_entry(project: Project, mixed: Rack) -> None
     assert text.count("No such container") == 2  # in the roster, and in what to do
     assert (
         "1. reachable, gpu_present, gpu_health, gpu_xid and 2 more of gpu-04:"
-        f" could not be queried (exit status 1): Error: No such container ({LAUNCH}:6) -> Let this work"
-        in text
+        f" could not be queried (exit status 1): Error: No such container ({LAUNCH}:6)"
+        " -> Make this command work" in text
     )
     assert f"advisory (does not block): 1. gpu_throttling-gpu-02: GPU 0 is at 85 C ({LAUNCH}:3) ->" in text
-    assert "-> Let this work by hand: docker exec gpu-04 true" in text
+    assert "-> Make this command work: docker exec gpu-04 true" in text
 
 
 def test_one_node_needs_no_table(project: Project, rack: Rack) -> None:
@@ -148,7 +148,7 @@ def test_one_node_needs_no_table(project: Project, rack: Rack) -> None:
     assert "gpu_health-gpu-01: GPU 0" in result.stdout.str()
 
 
-def test_nodes_of_one_host_are_told_apart(project: Project, rack: Rack) -> None:
+def test_nodes_of_one_host_are_distinguished(project: Project, rack: Rack) -> None:
     rack.controller.smi(ill(smi(A100)))
     rack.controller.kernel("Linux version 6\n")
     names = ["head", "worker"]
@@ -192,7 +192,7 @@ def test_a_long_name_has_a_line_of_its_own(project: Project, rack: Rack) -> None
     assert max(map(len, section(result))) <= 80
 
 
-def test_a_node_that_was_not_asked_everything_is_unknown(project: Project, mixed: Rack) -> None:
+def test_a_node_that_was_not_queried_everything_is_unknown(project: Project, mixed: Rack) -> None:
     result = project.pytest("--metaopt-launch", LAUNCH, "-k", "gpu_present or gpu_throttling")
     words = {row.split()[0]: row.split()[1] for row in table(result) if not row.startswith("     ")}
     assert words == {
@@ -234,10 +234,10 @@ def local(project: Project, rack: Rack) -> Callable[..., RunResult]:
     project.write("conftest.py", ONLY_NODES)
     project.write(LAUNCH, rack.spec)
 
-    def ask(*arguments: str) -> RunResult:
+    def query(*arguments: str) -> RunResult:
         return project.pytest("--metaopt-launch", LAUNCH, *arguments)
 
-    return ask
+    return query
 
 
 def test_this_machine_alone_makes_no_list(project: Project) -> None:
@@ -259,19 +259,19 @@ def test_lists_lie_beside_the_artifact(
     assert result.ret == 1
     assert lists(project.path / "out") == (["gpu-01", "gpu-03"], ["gpu-02"])
     assert "beside it: passing_nodes.txt (2) and failing_nodes.txt (1)" in result.stdout.str()
-    told = json.loads((project.path / "j.json").read_text())["readiness"]["nodes"]
-    assert [(node["name"], node["outcome"]) for node in told] == [
+    reported = json.loads((project.path / "j.json").read_text())["readiness"]["nodes"]
+    assert [(node["name"], node["outcome"]) for node in reported] == [
         ("gpu-02", "failed"),
         ("gpu-01", "passed"),
         ("gpu-03", "advisory"),
     ]
-    assert told[0]["findings"] == [
+    assert reported[0]["findings"] == [
         {
             "check": "gpu_health",
             "message": "gpu-02: GPU 0 (NVIDIA A100-SXM4-80GB) requests a recovery: Reset",
         }
     ]
-    assert json.loads((project.path / "told.json").read_text()) == told
+    assert json.loads((project.path / "reported.json").read_text()) == reported
     artifact: dict[str, Any] = json.loads((project.path / "out" / "r.json").read_text())
     assert {check["subject"] for check in artifact["checks"]} - {None} == {"gpu-01", "gpu-02", "gpu-03"}
 

@@ -42,7 +42,7 @@ class Session:
             path, _, item = test["nodeid"].partition("::run_config[")
             self.items.setdefault(Path(path).stem, {})[item.removesuffix("]")] = test["metadata"]["metaopt"]
 
-    def told(self, name: str) -> dict[str, str]:
+    def reported(self, name: str) -> dict[str, str]:
         """What failed items and advice of a file say, with the line."""
         return {
             check: f"{item['line']}: {item['message']}"
@@ -54,7 +54,7 @@ class Session:
         return {check for check, item in self.items[name].items() if item["outcome"] == word}
 
 
-def ask(project: Project, files: dict[str, str], *arguments: str) -> Session:
+def preflight(project: Project, files: dict[str, str], *arguments: str) -> Session:
     for name, text in files.items():
         project.write(f"runs/{name}.yaml", text)
     result = project.pytest(
@@ -67,27 +67,27 @@ def ask(project: Project, files: dict[str, str], *arguments: str) -> Session:
 
 
 def test_every_row_of_the_contract_has_a_case_that_passes(project: Project) -> None:
-    session = ask(project, GOOD)
-    assert {name: session.told(name) for name in GOOD if session.told(name)} == {}
+    session = preflight(project, GOOD)
+    assert {name: session.reported(name) for name in GOOD if session.reported(name)} == {}
     assert set(session.items) == set(GOOD)
     assert session.ret == 0
 
 
 def test_every_row_of_the_contract_has_a_case_that_fails(project: Project) -> None:
-    session = ask(project, {name: text for name, (text, _, _) in BAD.items()}, "--tb=no")
+    session = preflight(project, {name: text for name, (text, _, _) in BAD.items()}, "--tb=no")
     assert session.ret == 1
     wrong = {}
-    for name, (_, check, told) in BAD.items():
-        found = session.told(name)
+    for name, (_, check, reported) in BAD.items():
+        found = session.reported(name)
         blocking = session.words(name, "failed") - {"revision", "include_paths", "requirements_file"}
-        # A known key that is missing for a typo of it may be told beside the typo.
-        if blocking != {check} or told not in " ".join(found[check].split()):
+        # A known key that is missing for a typo of it may be reported beside the typo.
+        if blocking != {check} or reported not in " ".join(found[check].split()):
             wrong[name] = (blocking, found)
     assert wrong == {}
 
 
 def test_sections_that_the_file_does_not_have_are_not_collected(project: Project) -> None:
-    session = ask(project, {"minimal": MINIMAL, "full": FULL})
+    session = preflight(project, {"minimal": MINIMAL, "full": FULL})
     always = {"experiment_name", "compute", "command", "unknown_keys"}
     assert set(session.items["minimal"]) == always
     more = {"environment", "secrets", "limits", "mlflow", "requirements", "deprecated"}
@@ -104,17 +104,17 @@ def test_the_wrong_sample_shows_its_four_findings_in_one_run_in_80_columns(proje
     own = page[page.index("= FAILURES =") - 40 :].splitlines()
     assert max(map(len, own)) <= 80
     flat = " ".join(page.split())
-    for told in (
+    for reported in (
         "train.yaml:2:18: experiment_name: experiment_name has the character '.'",
         "train.yaml:4:59: compute: compute.num_accelerators is 3; expected a multiple of 8",
         "train.yaml:5:21: secrets: secrets.HF_TOKEN is not a reference to a secret; expected SCOPE/KEY",
         "train.yaml:6:11: unknown_keys: unknown key priority",
     ):
-        assert told in flat
+        assert reported in flat
     assert "no-slash" not in page
 
 
-def test_everything_that_is_wrong_is_told_at_once_each_with_its_line(project: Project) -> None:
+def test_everything_that_is_wrong_is_reported_at_once_each_with_its_line(project: Project) -> None:
     text = """\
 experiment_nam: a
 command: x
@@ -134,12 +134,12 @@ code_source:
       branch: "a b"
       comit: x
 """
-    session = ask(project, {"all": text}, "--tb=no")
-    assert session.told("all") == {
+    session = preflight(project, {"all": text}, "--tb=no")
+    assert session.reported("all") == {
         "experiment_name": "1: experiment_name is missing; expected a string",
         "compute": "3: 2 problems\n"
         "line 3: compute.num_accelerators is missing; expected an integer, 1 or more\n"
-        "line 5: compute.accelerator_type is none of GPU_1xA10, GPU_1xH100, GPU_8xH100; did you mean"
+        "line 5: compute.accelerator_type is not one of GPU_1xA10, GPU_1xH100, GPU_8xH100; did you mean"
         " 'GPU_8xH100'?",
         "environment": "7: env_variables.A is a number; expected a string",
         "secrets": "9: 2 problems\n"
@@ -151,12 +151,12 @@ code_source:
         "line 1: unknown key experiment_nam; did you mean 'experiment_name'?\n"
         "line 4: unknown key compute.num_accelerator; did you mean 'num_accelerators'?\n"
         "line 17: unknown key code_source.snapshot.git.comit; did you mean 'commit'?",
-        "revision": session.told("all")["revision"],
+        "revision": session.reported("all")["revision"],
     }
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("", "is empty; a run config is a YAML mapping"),
         ("- a\n", "is a list; a run config is a YAML mapping"),
@@ -165,17 +165,17 @@ code_source:
     ],
     ids=["empty", "list", "large", "broken"],
 )
-def test_what_can_not_be_read_ends_with_2_and_one_line(project: Project, text: str, told: str) -> None:
+def test_what_can_not_be_read_ends_with_2_and_one_line(project: Project, text: str, reported: str) -> None:
     project.write(RUN_CONFIG_NAME, text)
     result = project.pytest("--metaopt-run-config", RUN_CONFIG_NAME)
     assert result.ret == 2
-    assert told in result.stdout.str()
+    assert reported in result.stdout.str()
     assert "Traceback" not in result.stdout.str()
 
 
-def test_deprecated_values_are_told_and_do_not_block(project: Project) -> None:
+def test_deprecated_values_are_reported_and_do_not_block(project: Project) -> None:
     project.write("runs/r.txt", "torch\n")
-    session = ask(
+    session = preflight(
         project,
         {
             "path": environment(dependencies="r.txt"),
@@ -187,8 +187,12 @@ def test_deprecated_values_are_told_and_do_not_block(project: Project) -> None:
     )
     assert session.ret == 0
     assert session.words("path", "warning") == session.words("remote", "warning") == {"deprecated"}
-    assert session.told("path")["deprecated"].startswith("7: environment.dependencies is the path of a req")
-    assert "code_source.snapshot.git.remote is no longer supported" in session.told("remote")["deprecated"]
+    assert session.reported("path")["deprecated"].startswith(
+        "7: environment.dependencies is the path of a req"
+    )
+    assert (
+        "code_source.snapshot.git.remote is no longer supported" in session.reported("remote")["deprecated"]
+    )
     assert session.words("no_remote", "warning") == set()
 
 
@@ -223,7 +227,7 @@ def test_a_value_that_looks_like_a_command_is_never_run_and_no_secret_is_shown(p
         snapshot(git={"branch": f"--exec=touch{trap}"}),
         snapshot(git={"commit": f"--git-dir=$(touch {trap})"}, include_paths=[f"--help;touch {trap}"[:200]]),
     ]
-    session = ask(
+    session = preflight(
         project, {"nasty": text, "branch": pinned[0], "commit": pinned[1]}, "-v", "-rA", "--junitxml=j.xml"
     )
     assert session.ret == 1
@@ -236,7 +240,7 @@ def test_a_value_that_looks_like_a_command_is_never_run_and_no_secret_is_shown(p
     assert not trap.exists()
 
 
-# -- what only this machine can tell ---------------------------------------------------------------
+# -- what only this machine knows ---------------------------------------------------------------
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -259,7 +263,7 @@ def test_local_facts_that_hold_and_that_do_not(project: Project, git: str) -> No
     project.write("runs/reqs.txt", "torch\n")
     code_path, plain = "../code", project.path.parent / "plain"
     plain.mkdir()
-    session = ask(
+    session = preflight(
         project,
         {
             "branch": snapshot(
@@ -289,29 +293,29 @@ def test_local_facts_that_hold_and_that_do_not(project: Project, git: str) -> No
         "--tb=short",
     )
     for name in ("branch", "below", "fetched", "packages", "remote_file"):
-        assert session.told(name) == {}, name
+        assert session.reported(name) == {}, name
     at = "code_source.snapshot"
-    assert session.told("commit") == {"uncommitted": f"11: {at}.git.commit: not committed: new.py"}
+    assert session.reported("commit") == {"uncommitted": f"11: {at}.git.commit: not committed: new.py"}
     assert session.words("commit", "warning") == {"uncommitted"}
-    assert session.told("no_branch") == {
+    assert session.reported("no_branch") == {
         "revision": f"11: {at}.git.branch: the repository has no branch mian; did you mean 'main'?"
     }
-    assert session.told("half_branch")["revision"].startswith(
+    assert session.reported("half_branch")["revision"].startswith(
         f"11: {at}.git.branch: the repository has no branch feature"
     )
-    assert session.told("no_commit") == {
+    assert session.reported("no_commit") == {
         "revision": f"11: {at}.git.commit: the repository has no commit {'0' * 40}"
     }
-    assert session.told("no_repository")["revision"].startswith(
+    assert session.reported("no_repository")["revision"].startswith(
         f"11: {at}.git.branch: could not run git in root_path: not a git repository"
     )
-    assert session.told("no_root") == {"root_path": f"9: {at}.root_path: nowhere is not there"}
+    assert session.reported("no_root") == {"root_path": f"9: {at}.root_path: nowhere does not exist"}
     assert session.words("no_root", "skipped") == {"include_paths", "revision", "uncommitted"}
-    assert session.told("root_file")["root_path"].endswith("is not a directory")
-    assert session.told("no_include") == {
-        "include_paths": f"12: {at}.include_paths.1: there is no tests in root_path"
+    assert session.reported("root_file")["root_path"].endswith("is not a directory")
+    assert session.reported("no_include") == {
+        "include_paths": f"12: {at}.include_paths.1: tests not found in root_path"
     }
-    found = session.told("no_package")
+    found = session.reported("no_package")
     assert set(found) == {"requirements", "requirements_file"}
     assert (
         "line 9: environment.dependencies.1: torch=2.3 is not a requirement: expected"
@@ -335,7 +339,7 @@ def test_git_runs_no_program_that_the_repository_names(project: Project, git: st
     run_git(code, "commit", "-qm", "first")
     run_git(code, "config", "core.fsmonitor", f"touch {trap}; false")
     run_git(code, "config", "core.pager", f"touch {trap}; cat")
-    session = ask(project, {"x": snapshot(root_path="../code", git={"branch": "main"})})
+    session = preflight(project, {"x": snapshot(root_path="../code", git={"branch": "main"})})
     assert session.ret == 0
     assert session.words("x", "passed") >= {"revision", "uncommitted"}
     assert not trap.exists()
@@ -357,13 +361,13 @@ def test_paths_patterns_and_plain_paths_name_run_configs(project: Project) -> No
     assert collected(option, "runs/**/*.yaml", option, "runs/a.yaml") == 12
     assert collected("one.yaml") == 4  # by its experiment_name
     assert collected("one.yaml::run_config[compute]") == 1
-    for value, told in [
+    for value, reported in [
         ("no/*.yaml", "*no/[*].yaml: no file matches; check --metaopt-run-config"),
         ("onn.yaml", "*onn.yaml: no such run config file; did you mean 'one.yaml'?"),
     ]:
         result = project.pytest(option, value)
         assert result.ret == 2
-        result.stderr.fnmatch_lines([f"ERROR: {told}"])
+        result.stderr.fnmatch_lines([f"ERROR: {reported}"])
 
 
 def test_a_run_config_is_a_campaigns_companion(project: Project) -> None:
@@ -390,13 +394,13 @@ def test_pydantic_is_imported_for_documents_only(project: Project) -> None:
     )
     project.write(RUN_CONFIG_NAME, MINIMAL)
     project.write("test_own.py", "def test_own(): pass\n")
-    for arguments, told in [
+    for arguments, reported in [
         (["test_own.py"], "False"),
         (["--metaopt-campaign", CAMPAIGN_NAME], "True"),
         (["--metaopt-run-config", RUN_CONFIG_NAME], "True"),
     ]:
         result = project.process("-p", "no:cacheprovider", "-s", *arguments)
-        assert f"pydantic: {told}" in result.stdout.str(), arguments
+        assert f"pydantic: {reported}" in result.stdout.str(), arguments
 
 
 def test_checks_and_probes_of_a_projects_own_take_the_run_config(project: Project) -> None:
@@ -424,7 +428,7 @@ def small(run_config, kinds):
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
-def test_overrides_are_told_in_the_header_and_are_what_is_looked_at(
+def test_overrides_are_reported_in_the_header_and_are_what_is_looked_at(
     project: Project, workers: list[str]
 ) -> None:
     project.write(RUN_CONFIG_NAME, compute("GPU_8xH100", 16))
@@ -463,13 +467,13 @@ def test_overrides_are_told_in_the_header_and_are_what_is_looked_at(
 
 def test_overrides_that_lead_nowhere_are_refused_with_what_there_is(project: Project) -> None:
     project.write(RUN_CONFIG_NAME, config(compute="x"))
-    for value, status, told in [
+    for value, status, reported in [
         (
             "compute.num_acelerators=2",
             4,
             "compute has accelerator_type and num_accelerators; did you mean 'num_accelerators'?",
         ),
-        ("priority=1", 4, "there is no priority; a run config has experiment_name, compute, command,"),
+        ("priority=1", 4, "unknown key priority; a run config has experiment_name, compute, command,"),
         ("max_retries.x=1", 4, "max_retries has no fields; override it as a whole"),
         ("permissions.0.level=x", 4, "permissions has no fields; override it as a whole"),
         ("env_variables.a.b=1", 4, "env_variables has no fields"),
@@ -479,12 +483,12 @@ def test_overrides_that_lead_nowhere_are_refused_with_what_there_is(project: Pro
         (
             "compute.num_accelerators=2",
             2,
-            "compute is a string, so compute.num_accelerators can't be overridden",
+            "compute is a string, so compute.num_accelerators cannot be overridden",
         ),
     ]:
         result = project.pytest("--metaopt-run-config", RUN_CONFIG_NAME, "--metaopt-override", value)
         flat = " ".join((result.stdout.str() + result.stderr.str()).split())
-        assert (result.ret, told in flat) == (status, True), (value, flat)
+        assert (result.ret, reported in flat) == (status, True), (value, flat)
         assert "Traceback" not in flat
     result = project.preflight("--metaopt-override", "max_retries=1")
     assert result.ret == 4
@@ -510,7 +514,7 @@ def test_the_plan_tells_files_sizes_nodes_timeout_and_retries(project: Project) 
     ]
     assert rows["secret_env_vars.json"][1] == "HF_TOKEN from my_scope/hf_token"
     assert "demo" not in done.stdout
-    assert "nodes:      2 (num_accelerators 16, 8 a node of GPU_8xH100)" in done.stdout
+    assert "nodes:      2 (num_accelerators 16, 8 per node of GPU_8xH100)" in done.stdout
     assert "timeout:    7200 s\n" in done.stdout
     assert "retries:    2\n" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -535,7 +539,7 @@ def test_a_plan_of_what_is_wrong_or_not_there_is_refused(project: Project) -> No
         done = project.command(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert "Traceback" not in done.stderr
-    assert "metaopt-preflight plan" in project.command("--help").stdout
+    assert "jobs, plan;" in project.command("--help").stdout
 
 
 # -- the schema ------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_check_jsonschema_passes_good_campaigns_and_rejects_an_upward_direction(
     assert done.returncode == 1
     assert "$.objective.direction: 'upward' is not one of ['maximize', 'minimize']" in done.stdout
     project.edit("direction: upward", "direction: minimize")
-    for old, new, told in [
+    for old, new, reported in [
         ("entity: me", "entity: me\n  tags: [[replace-me]]", "$.wandb"),
         ("num_sweep_agents: 1", "num_sweep_agents: 17", "$.compute.num_sweep_agents: 17 is greater than"),
         (
@@ -73,7 +73,7 @@ def test_check_jsonschema_passes_good_campaigns_and_rejects_an_upward_direction(
         project.campaign.write_text(CAMPAIGN.replace(old, new))
         done = check_jsonschema(schema, project.campaign)
         assert done.returncode == 1, new
-        assert told in done.stdout
+        assert reported in done.stdout
 
 
 @needs_jsonschema
@@ -159,4 +159,4 @@ def test_check_jsonschema_accepts_good_manifests_and_rejects_wrong_ones(project:
 
 
 NOT_IN_JSON = {"hyper_date", "second_job", "defaults_type"}
-"""What no JSON Schema says no to: what JSON can't hold, and 1.0, which to it is an integer."""
+"""What no JSON Schema says no to: what JSON cannot hold, and 1.0, which to it is an integer."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def summary(project: Project) -> dict[str, Any]:
     return found
 
 
-def asked(result: pytest.RunResult) -> list[str]:
+def queried(result: pytest.RunResult) -> list[str]:
     """The ids of the checks that ``-v`` shows, in the order in which they ran."""
     lines = [line for line in result.outlines if line.startswith(CAMPAIGN_NAME + "::repo[")]
     return [line.partition("[")[2].partition("]")[0] for line in lines]
@@ -85,10 +86,10 @@ def test_partial_look_without_a_failure_leaves_the_artifact_as_it_was_and_says_w
     old = write_old_artifact(project)
     result = project.preflight(*arguments)
     assert result.ret == 0
-    told = " ".join(" ".join(result.outlines).split())
-    assert f"{CAMPAIGN_NAME}: INCOMPLETE" in told
-    assert "artifact: left as it was (READY of 2020-01-01T00:00:00Z)" in told
-    assert unevaluated in told
+    reported = " ".join(" ".join(result.outlines).split())
+    assert f"{CAMPAIGN_NAME}: INCOMPLETE" in reported
+    assert "artifact: left as it was (READY of 2020-01-01T00:00:00Z)" in reported
+    assert unevaluated in reported
     assert project.artifact_path.read_text() == old
 
 
@@ -99,7 +100,7 @@ def test_partial_look_with_a_failure_writes_failed(project: Project) -> None:
     assert result.ret == 1
     assert project.artifact()["status"] == "FAILED"
     assert summary(project) == {"total": 2, "passed": 1, "failed": 1, "bootstrapped": 0, "warnings": 0}
-    # Mended, but looked at in part only: that can't raise what is known.
+    # Mended, but looked at in part only: that cannot raise what is known.
     mend_r7(project)
     assert project.preflight("-k", "R7 or R8").ret == 0
     assert project.artifact()["status"] == "FAILED"
@@ -112,7 +113,7 @@ def test_session_that_stops_at_a_failure_says_what_it_saw(project: Project, stop
     break_r7(project)
     result = project.preflight(stop, "-v")
     assert result.ret == 1
-    assert asked(result) == [f"R{number}" for number in range(1, 8)]
+    assert queried(result) == [f"R{number}" for number in range(1, 8)]
     assert project.artifact()["status"] == "FAILED"
     assert summary(project) == {"total": 7, "passed": 0, "failed": 1, "bootstrapped": 6, "warnings": 0}
 
@@ -140,12 +141,12 @@ def test_last_failed_and_failed_first(project: Project) -> None:
     assert project.preflight("-q").ret == 1
     again = project.preflight("--ff", "-v")
     assert again.ret == 1
-    assert asked(again) == ["R7", *(f"R{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9))]
+    assert queried(again) == ["R7", *(f"R{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9))]
     assert summary(project) == {"total": 9, "passed": 8, "failed": 1, "bootstrapped": 0, "warnings": 0}
     mend_r7(project)
     last = project.preflight("--lf", "-v")
     assert last.ret == 0
-    assert asked(last) == ["R7"]
+    assert queried(last) == ["R7"]
     assert project.artifact()["status"] == "FAILED"
     # Nothing failed last: pytest runs all, which is a full look.
     full = project.preflight("--lf", "-v")
@@ -154,7 +155,7 @@ def test_last_failed_and_failed_first(project: Project) -> None:
     assert summary(project)["passed"] == 9
 
 
-def test_first_look_is_not_told_to_the_cache(project: Project) -> None:
+def test_first_look_is_kept_out_of_the_cache(project: Project) -> None:
     assert project.preflight("-q").ret == 0
     result = project.preflight("--lf", "--lfnf=none")
     # R1 to R6 were bootstrapped, not failed: there is nothing to run again.
@@ -165,18 +166,42 @@ def test_stepwise(project: Project) -> None:
     break_r7(project)
     first = project.preflight("--sw", "-v")
     assert first.ret == 2
-    assert asked(first)[-1] == "R7"
+    assert queried(first)[-1] == "R7"
     assert project.artifact()["status"] == "FAILED"
     mend_r7(project)
     second = project.preflight("--sw", "-v")
     assert second.ret == 0
-    assert asked(second) == ["R7", "R8", "R9"]
+    assert queried(second) == ["R7", "R8", "R9"]
     assert project.artifact()["status"] == "FAILED"
 
 
 @pytest.mark.parametrize("plugin", ["cacheprovider", "xdist", "terminal", "junitxml", "pytest_jsonreport"])
 def test_plugins_of_others_can_be_missing(project: Project, plugin: str) -> None:
     assert_ready_and_counted(project, project.preflight("-p", f"no:{plugin}"))
+
+
+# A pytest-json-report whose hook has lost its argument: as pytest loads it, under the real one's name.
+CHANGED_JSON_REPORT = """\
+class Hooks:
+    def pytest_json_modifyreport(self, document):
+        pass
+
+def pytest_addhooks(pluginmanager):
+    pluginmanager.add_hookspecs(Hooks)
+"""
+
+
+def test_a_json_report_plugin_that_changed_costs_a_warning(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("changed_report/pytest_jsonreport/__init__.py", "")
+    project.write("changed_report/pytest_jsonreport/plugin.py", CHANGED_JSON_REPORT)
+    monkeypatch.setenv("PYTHONPATH", str(project.path / "changed_report"), prepend=os.pathsep)
+    result = project.process("--metaopt-campaign", CAMPAIGN_NAME)
+    assert_ready_and_counted(project, result)
+    result.stdout.fnmatch_lines(
+        ["*PytestWarning: the JSON report has no readiness: pytest-json-report changed:*"]
+    )
 
 
 # -- other people's plugins -----------------------------------------------------------------------
@@ -186,7 +211,7 @@ def test_plugins_of_others_can_be_missing(project: Project, plugin: str) -> None
 def test_order_does_not_change_the_counts(project: Project, seed: int) -> None:
     pytest.importorskip("random_order", reason="pytest-random-order is not installed")
     result = project.preflight("-v", "--random-order-bucket=global", f"--random-order-seed={seed}")
-    assert asked(result) != sorted(asked(result))
+    assert queried(result) != sorted(queried(result))
     assert_ready_and_counted(project, result)
 
 

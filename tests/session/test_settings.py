@@ -190,12 +190,12 @@ def test_unknown_id_is_a_usage_error_that_names_the_nearest(project: Project, se
     assert not (project.path / ".gitignore").exists()
 
 
-def test_unknown_id_is_told_once_with_workers_too(project: Project) -> None:
+def test_unknown_id_is_reported_once_with_workers_too(project: Project) -> None:
     with_ini(project, "metaopt_advisory", "r7")
     result = project.preflight("-n", "2")
     assert result.ret == 4
-    told = [line for line in (*result.errlines, *result.outlines) if "unknown check" in line]
-    assert told == ["ERROR: metaopt_advisory: unknown check 'r7'; did you mean 'R7'?"]
+    reported = [line for line in (*result.errlines, *result.outlines) if "unknown check" in line]
+    assert reported == ["ERROR: metaopt_advisory: unknown check 'r7'; did you mean 'R7'?"]
     assert not (project.path / ".ml-metaopt").exists()
 
 
@@ -224,7 +224,7 @@ def test_ids_of_a_conftest_beside_the_campaign_are_known(project: Project) -> No
         result.stdout.fnmatch_lines(["*own_advisory*never holds*"])
 
 
-def test_settings_say_nothing_where_no_document_is_asked_for(project: Project) -> None:
+def test_settings_say_nothing_where_no_document_is_is_requested(project: Project) -> None:
     project.write("pytest.ini", "[pytest]\nmetaopt_advisory = no_such\nmetaopt_blocking = no_such\n")
     project.write("test_own.py", "def test_own():\n    pass\n")
     result = project.pytest("--strict-config", "--strict-markers")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.lab import full_of_inodes, mounted
-from tests.support.machines import LAUNCH, Machine, Session, ask
+from tests.support.machines import LAUNCH, Machine, Session, preflight
 from tests.support.project import Project
 
 STORAGE_CHECKS = ["checkpoint_dir", "disk_space", "disk_inodes", "durable_mount", "atomic_rename"]
@@ -50,7 +50,7 @@ def ask_about(project: Project, folder: Path | str, *durable: Path | str, **more
     """Ask about a checkpoint directory; without *durable*, nothing is said of mounts."""
     if durable:
         more["durable_mounts"] = [str(path) for path in durable]
-    return ask(project, spec(checkpoint_dir=str(folder), **more))
+    return preflight(project, spec(checkpoint_dir=str(folder), **more))
 
 
 def test_a_durable_disk_with_room_is_ready(project: Project, disk: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_durable_disk_with_room_is_ready(project: Project, disk: Path) -> None
 # -- room ------------------------------------------------------------------------------------------
 
 
-def test_used_up_inodes_are_told_though_bytes_are_free(
+def test_used_up_inodes_are_reported_though_bytes_are_free(
     project: Project, tmp_path: Path, mounts: ExitStack
 ) -> None:
     folder = mounts.enter_context(full_of_inodes(tmp_path / "full", size="4g"))
@@ -90,7 +90,7 @@ def test_the_budget_is_size_times_number_and_scratch(project: Project, disk: Pat
     assert ask_about(project, disk, disk, checkpoint_size="1GB", checkpoints=4, scratch="200MB").ret == 0
 
 
-def test_a_gigabyte_is_wanted_whatever_the_budget(
+def test_a_gigabyte_is_expected_whatever_the_budget(
     project: Project, tmp_path: Path, mounts: ExitStack
 ) -> None:
     folder = tmp_path / "tiny"
@@ -105,7 +105,7 @@ def test_a_gigabyte_is_wanted_whatever_the_budget(
 def test_without_a_checkpoint_directory_the_folder_of_the_launch_must_hold_its_scratch(
     project: Project,
 ) -> None:
-    session = ask(project, "resources: {disk: 900000TB}\n")
+    session = preflight(project, "resources: {disk: 900000TB}\n")
     assert session.red == {"disk_space-local"}
     assert set(session.items) >= {"node[disk_space-local]", "node[disk_inodes-local]"}
     assert "node[checkpoint_dir-local]" not in session.items
@@ -141,7 +141,7 @@ def test_a_link_that_leads_nowhere(project: Project, tmp_path: Path) -> None:
         assert session.red == ALL
         for check in ALL:
             assert session.message(check) == (
-                f"local: {path} is a link to /nowhere/at all, which is not there"
+                f"local: {path} is a link to /nowhere/at all, which does not exist"
             )
             assert "correct the link" in session.item(check)["remediation"]
         flat = " ".join(session.result.stdout.str().split())
@@ -248,14 +248,14 @@ def test_the_home_is_that_of_the_node(project: Project, disk: Path, monkeypatch:
 def test_a_durable_mount_that_is_not_mounted_falls_to_the_disk_below(
     project: Project, tmp_path: Path, disk: Path
 ) -> None:
-    wanted = tmp_path / "volume"
-    wanted.mkdir()
-    session = ask_about(project, wanted / "checkpoints", wanted, disk)
+    expected = tmp_path / "volume"
+    expected.mkdir()
+    session = ask_about(project, expected / "checkpoints", expected, disk)
     assert session.ret == 1
     assert session.red == {"durable_mount-local"}
-    told = session.message("durable_mount-local")
-    assert told.startswith(f"local: {wanted}/checkpoints is really on / (")
-    assert told.endswith(f"which is none of {wanted}, {disk}; is that mounted?")
+    reported = session.message("durable_mount-local")
+    assert reported.startswith(f"local: {expected}/checkpoints is really on / (")
+    assert reported.endswith(f"which is not one of {expected}, {disk}; is that mounted?")
     # A folder of a like name is another one.
     beside = tmp_path / "disk2"
     beside.mkdir()
@@ -285,7 +285,7 @@ def test_a_disk_of_which_nobody_says_anything_is_advice(project: Project, tmp_pa
     assert "storage.durable_mounts" in session.item("durable_mount-local")["remediation"]
 
 
-# -- file systems that can't be had here: what their mounts look like on others --------------------
+# -- file systems that cannot be had here: what their mounts look like on others --------------------
 
 MOUNTPOINT_S3 = (
     "52 35 0:30 / {} rw,nosuid,nodev,noatime - fuse mountpoint-s3"
@@ -403,7 +403,7 @@ def test_a_mount_that_hangs_costs_its_own_checks_only(
     _, machine = mounted_elsewhere
     machine.script("readlink", "exec sleep 60")
     text = spec(checkpoint_dir=str(disk)) + "memory: 1MB\n"
-    session = ask(project, text, "--metaopt-timeout", "2")
+    session = preflight(project, text, "--metaopt-timeout", "2")
     assert session.red == ALL
     assert "memory-local" in session.words("passed")
     for check in ALL:
@@ -432,13 +432,13 @@ TWO_GPUS = "gpus: {count: 2}\n"
 
 
 def test_a_shared_memory_that_is_too_small(project: Project, small_shm: Machine) -> None:
-    session = ask(project, TWO_GPUS, "-k", "shm or schema")
+    session = preflight(project, TWO_GPUS, "-k", "shm or schema")
     assert session.ret == 1
     assert session.red == {"shm-local"}
     assert session.message("shm-local") == "local: /dev/shm has 64 MiB; expected 8 GiB or more"
     assert "--shm-size" in session.item("shm-local")["remediation"]
     # A rank that is alone needs no NCCL.
-    session = ask(project, "gpus: {count: 1}\n", "--collect-only")
+    session = preflight(project, "gpus: {count: 1}\n", "--collect-only")
     assert "shm" not in session.result.stdout.str()
 
 
@@ -446,9 +446,9 @@ def test_a_shared_memory_of_8_gib_will_do(project: Project, small_shm: Machine) 
     path = small_shm.folder / "df"
     text = path.read_text()
     small_shm.script("df", text.replace("#!/bin/sh\n", "").replace("65536", str(8 * GIB // 1024)))
-    assert ask(project, TWO_GPUS, "-k", "shm or schema").ret == 0
+    assert preflight(project, TWO_GPUS, "-k", "shm or schema").ret == 0
     small_shm.script("df", "exit 1")
-    session = ask(project, TWO_GPUS, "-k", "shm or schema")
+    session = preflight(project, TWO_GPUS, "-k", "shm or schema")
     assert session.red == {"shm-local"}
     assert "could not read /dev/shm" in session.message("shm-local")
 
@@ -469,55 +469,55 @@ def python_under(project: Project, before: str) -> tuple[int, str]:
     return done.returncode, " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize(("kib", "told"), [(8192, "8 MiB"), (64, "64 KiB"), (32 << 20, "")])
-def test_locked_memory_under_a_real_limit(project: Project, kib: int, told: str) -> None:
+@pytest.mark.parametrize(("kib", "reported"), [(8192, "8 MiB"), (64, "64 KiB"), (32 << 20, "")])
+def test_locked_memory_under_a_real_limit(project: Project, kib: int, reported: str) -> None:
     project.write(LAUNCH, RDMA)
     status, said = python_under(project, f"ulimit -l {kib}")
-    assert status == (1 if told else 0)
-    if told:
-        limit = f"{told} is the limit of locked memory (ulimit -l)"
-        wanted = f"memlock: local: {limit}; expected unlimited, or 32 GiB or"
-        assert wanted in said
+    assert status == (1 if reported else 0)
+    if reported:
+        limit = f"{reported} is the limit of locked memory (ulimit -l)"
+        expected = f"memlock: local: {limit}; expected unlimited, or 32 GiB or"
+        assert expected in said
         assert "memlock=-1" in said
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "reported"),
     [
         ("echo unlimited", None),
         (f"echo {32 << 20}", None),
         (f"echo {(32 << 20) - 1}", "31.99 GiB is the limit of locked memory"),
         ("echo 0", "0 B is the limit of locked memory"),
-        ("return 2", "could not read its limit of locked memory (no ulimit -l)"),
+        ("return 2", "could not read its limit of locked memory (ulimit -l printed nothing)"),
     ],
 )
 def test_limits_of_locked_memory_that_others_have(
-    project: Project, mounted_elsewhere: tuple[Path, Machine], answer: str, told: str | None
+    project: Project, mounted_elsewhere: tuple[Path, Machine], answer: str, reported: str | None
 ) -> None:
     _, machine = mounted_elsewhere
     # A function stands in for the shell's own command; only root may raise the real limit.
     machine.script(
         "sh", f"[ $# -gt 0 ] && exec /bin/sh \"$@\"\n(echo 'ulimit() {{ {answer}; }}'; cat) | /bin/sh"
     )
-    session = ask(project, RDMA)
-    assert session.red == (set() if told is None else {"memlock-local"})
-    assert told is None or told in session.message("memlock-local")
+    session = preflight(project, RDMA)
+    assert session.red == (set() if reported is None else {"memlock-local"})
+    assert reported is None or reported in session.message("memlock-local")
 
 
-def test_without_rdma_no_limit_of_locked_memory_is_asked(project: Project) -> None:
-    session = ask(project, "name: x\nnetwork: {rdma: false}\n")
+def test_without_rdma_no_limit_of_locked_memory_is_queried(project: Project) -> None:
+    session = preflight(project, "name: x\nnetwork: {rdma: false}\n")
     assert session.ret == 0
     assert "node[memlock-local]" not in session.items
 
 
 def test_more_memory_than_there_is(project: Project) -> None:
-    session = ask(project, "name: x\nmemory: 900TB+\n")
+    session = preflight(project, "name: x\nmemory: 900TB+\n")
     assert session.ret == 1
     assert session.red == {"memory-local"}
     assert "expected 900 TB" in session.message("memory-local")
     assert session.item("memory-local")["line"] == 2
-    assert ask(project, "memory: 16MB\n").ret == 0
-    assert ask(project, "resources: {memory: 900000+}\n").red == {"memory-local"}
+    assert preflight(project, "memory: 16MB\n").ret == 0
+    assert preflight(project, "resources: {memory: 900000+}\n").red == {"memory-local"}
 
 
 LIMITED = {
@@ -526,9 +526,16 @@ LIMITED = {
 }
 
 
-@pytest.mark.parametrize("version", [1, 2])
+# "max" is how version 2 says that there is no limit; version 1 gives the largest number of pages.
 @pytest.mark.parametrize(
-    ("limit", "status"), [(str(2 * GIB), 1), (str(3 * GIB), 0), ("max", 0), ("9223372036854771712", 0)]
+    ("version", "limit", "status"),
+    [
+        (1, str(2 * GIB), 1),
+        (1, "9223372036854771712", 0),
+        (2, str(2 * GIB), 1),
+        (2, str(3 * GIB), 0),
+        (2, "max", 0),
+    ],
 )
 def test_the_limit_of_a_cgroup_counts(project: Project, version: int, limit: str, status: int) -> None:
     known = Path("/proc/self/cgroup").read_text()
@@ -546,5 +553,5 @@ def test_the_limit_of_a_cgroup_counts(project: Project, version: int, limit: str
     )
     assert done.returncode == status, done.stdout + done.stderr
     if status:
-        told = "local: a process gets 2.15 GB (the cgroup's limit); expected 3 GB"
-        assert told in " ".join(done.stdout.split())
+        reported = "local: a process gets 2.15 GB (the cgroup's limit); expected 3 GB"
+        assert reported in " ".join(done.stdout.split())

@@ -26,7 +26,7 @@ echo "$0 $*" | tr '\\n' ' ' | cut -c1-200 >>"$CALLS"
 while [ "$1" != /bin/sh ]; do shift; done
 exec "$@"
 """
-REFUSING = "#!/bin/sh\necho 'noise' >&2\necho '{told}' >&2\nexit 1\n"
+REFUSING = "#!/bin/sh\necho 'noise' >&2\necho '{reported}' >&2\nexit 1\n"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def tool(folder: Path, name: str, text: str) -> None:
         ("kubectl://pod?namespace=ml&container=main", "kubectl -n ml -c main exec pod -- /bin/sh -c "),
     ],
 )
-def test_node_is_asked_by_the_command_of_its_transport(
+def test_node_is_queried_by_the_command_of_its_transport(
     project: Project, tools: Path, spec: str, call: str
 ) -> None:
     tool(tools, spec.partition(":")[0], STAND_IN)
@@ -66,14 +66,16 @@ def test_node_is_asked_by_the_command_of_its_transport(
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_client_without_its_server_is_told_by_its_own_words(project: Project, tools: Path, name: str) -> None:
-    tool(tools, name, REFUSING.format(told=RECORDED[name]))
+def test_client_without_its_server_is_reported_by_its_own_words(
+    project: Project, tools: Path, name: str
+) -> None:
+    tool(tools, name, REFUSING.format(reported=RECORDED[name]))
     project.write("launch.yaml", f'nodes: ["{name}://box?namespace=ml"]\n')
     result = project.pytest("--metaopt-launch", "launch.yaml")
     assert result.ret == 1
-    told = " ".join(result.stdout.str().split())
-    assert RECORDED[name] in told
-    assert {"docker": "docker exec box true", "kubectl": "kubectl -n ml exec box -- true"}[name] in told
+    reported = " ".join(result.stdout.str().split())
+    assert RECORDED[name] in reported
+    assert {"docker": "docker exec box true", "kubectl": "kubectl -n ml exec box -- true"}[name] in reported
 
 
 def test_client_that_is_not_there_is_named(
@@ -99,7 +101,7 @@ def test_without_testinfra_other_machines_are_named_as_not_reached(project: Proj
     assert "pip install 'pytest-metaopt[nodes]'" in " ".join(result.stdout.str().split())
 
 
-def test_a_mistake_in_ssh_config_is_told_as_one(project: Project) -> None:
+def test_a_mistake_in_ssh_config_is_reported_as_one(project: Project) -> None:
     if shutil.which("ssh") is None:
         pytest.skip("ssh is not installed")
     project.write("bad.conf", "Bogus yes\n")

@@ -1,4 +1,4 @@
-"""``metaopt-preflight verify``: what the readiness artifact is worth, told as LOAD_CAMPAIGN would."""
+"""``metaopt-preflight verify``: what the readiness artifact is worth, reported as LOAD_CAMPAIGN would."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.support.project import CAMPAIGN, CAMPAIGN_NAME, Project, make_empty_r
 IDENTITY = ["campaign.name", "objective.metric", "objective.direction", "wandb.entity", "wandb.project"]
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     status: int
     out: str
     err: str
 
 
-def verify(*arguments: str | Path) -> Told:
+def verify(*arguments: str | Path) -> Reported:
     """What ``metaopt-preflight verify`` says, without the time that a process takes to start."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -40,7 +40,7 @@ def verify(*arguments: str | Path) -> Told:
             status = main(["verify", *map(str, arguments)])
         except SystemExit as ended:
             status = int(ended.code or 0)
-    return Told(status, out.getvalue(), err.getvalue())
+    return Reported(status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +101,14 @@ def test_after_a_preflight_that_was_ready_the_exit_status_is_0_until_the_identit
         ([(CAMPAIGN, "{}\n")], ", ".join(IDENTITY[:-1]) + " and wandb.project"),
     ],
 )
-def test_stale_artifact_is_told_with_the_fields_that_changed(
+def test_stale_artifact_is_reported_with_the_fields_that_changed(
     ready: Project, edits: list[tuple[str, str]], changed: str
 ) -> None:
     for old, new in edits:
         ready.edit(old, new)
-    told = verify()
-    assert told.status == 1
-    assert f"status:   stale\nreason:   {changed} changed since the preflight\n" in told.out
+    reported = verify()
+    assert reported.status == 1
+    assert f"status:   stale\nreason:   {changed} changed since the preflight\n" in reported.out
 
 
 def test_identity_in_the_artifact_is_hashes_only(ready: Project) -> None:
@@ -121,12 +121,12 @@ def test_artifact_of_another_program_that_is_stale_names_every_identity_field(re
     missing: list[Any] = [..., None, [], {}]
     for identity in missing:
         rewrite(ready, identity=identity, campaign_identity_hash="sha256:0")
-        told = verify()
-        assert told.status == 1
+        reported = verify()
+        assert reported.status == 1
         names = ", ".join(IDENTITY[:-1])
         assert (
             f"status:   stale\nreason:   {names} {'or' if identity != {} else 'and'} wandb.project"
-            in told.out
+            in reported.out
         )
     rewrite(ready, campaign_identity_hash=...)
     assert verify().out.startswith("status:   stale\n")
@@ -136,10 +136,11 @@ def test_what_the_identity_does_not_cover_leaves_the_artifact_fresh_with_a_note(
     ready.edit("max_iterations: 5", "max_iterations: 6")
     assert verify().out.startswith("status:   fresh READY\nartifact:")
     ready.edit("num_sweep_agents: 1", "num_sweep_agents: 2")
-    told = verify()
-    assert told.status == 0
+    reported = verify()
+    assert reported.status == 0
     assert (
-        "status:   fresh READY\nnote:     compute, wandb or project changed since the preflight;" in told.out
+        "status:   fresh READY\nnote:     compute, wandb or project changed since the preflight;"
+        in reported.out
     )
 
 
@@ -149,12 +150,12 @@ def test_fresh_failed_gives_the_artifacts_next_action(
     monkeypatch.chdir(project.path)
     project.edit("num_sweep_agents: 1", "num_sweep_agents: 17")
     assert project.preflight("-q").ret == 1
-    told = verify()
-    assert told.status == 1
+    reported = verify()
+    assert reported.status == 1
     action = project.artifact()["next_action"]
-    assert told.out.startswith(f"status:   fresh FAILED\nnext:     {action}\n")
+    assert reported.out.startswith(f"status:   fresh FAILED\nnext:     {action}\n")
     assert action.startswith("Fix 1 failure(s): [compute].")
-    # Age does not matter to what has to be mended, and what an artifact says can't steer a terminal.
+    # Age does not matter to what has to be mended, and what an artifact says cannot steer a terminal.
     rewrite(project, next_action="\x1b[31mdo\nthis", emitted_at="2001-01-01T00:00:00Z")
     assert verify("--max-age", "1s").out.startswith("status:   fresh FAILED\nnext:     \\x1b[31mdo this\n")
     rewrite(project, next_action=None)
@@ -171,8 +172,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut_short": (lambda path: path.write_text(path.read_text()[:100]), "it is not JSON"),
     "empty": (write(""), "it is not JSON"),
     "deep": (write("[" * 100_000), "it is not JSON"),
-    "list": (write("[]"), "it holds no JSON object"),
-    "null": (write("null"), "it holds no JSON object"),
+    "list": (write("[]"), "it is not a JSON object"),
+    "null": (write("null"), "it is not a JSON object"),
     "huge_integer": (write('{"schema_version": ' + "1" * 5000 + "}"), ""),
     "latin1": (lambda path: path.write_bytes(b'{"a": "\xe9"}'), "byte 0xe9 is not UTF-8"),
     "nul": (lambda path: path.write_bytes(b"{}\0"), "holds a NUL byte"),
@@ -183,10 +184,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_artifact_that_can_not_be_made_out_is_unreadable(ready: Project, name: str) -> None:
     spoil, reason = BROKEN[name]
     spoil(ready.artifact_path)
-    told = verify()
-    assert (told.status, told.err) == (1, "")
-    assert told.out.startswith(f"status:   unreadable\nreason:   {reason}")
-    assert "next:     run the preflight again\n" in told.out
+    reported = verify()
+    assert (reported.status, reported.err) == (1, "")
+    assert reported.out.startswith(f"status:   unreadable\nreason:   {reason}")
+    assert "next:     run the preflight again\n" in reported.out
 
 
 @pytest.mark.parametrize(
@@ -217,14 +218,14 @@ def test_directory_and_fifo_in_its_place_are_unreadable_and_nobody_waits(ready: 
     assert verify().out.startswith("status:   unreadable\nreason:   is a directory")
 
 
-def test_missing_artifact_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_artifact_is_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.path)
     state = project.path / ".ml-metaopt"
 
     def missing() -> None:
-        told = verify()
-        assert (told.status, told.err) == (1, "")
-        assert told.out.startswith(
+        reported = verify()
+        assert (reported.status, reported.err) == (1, "")
+        assert reported.out.startswith(
             "status:   missing\nreason:   no preflight has written it\nnext:     run the preflight\n"
         )
 
@@ -254,9 +255,9 @@ def test_max_age_turns_an_old_ready_into_stale(ready: Project) -> None:
     for enough in ("5h1m", "301m", "18060s", "1d"):
         assert verify("--max-age", enough).out.startswith("status:   fresh READY\n")
     for short in ("4h59m", "299m", "0s", "17940s"):
-        told = verify("--max-age", short)
-        assert told.status == 1
-        assert told.out.startswith("status:   stale\nreason:   it is 5h old, and at most ")
+        reported = verify("--max-age", short)
+        assert reported.status == 1
+        assert reported.out.startswith("status:   stale\nreason:   it is 5h old, and at most ")
     emitted(ready, days=3)
     assert "it is 3d old, and at most 48h is allowed" in verify("--max-age", "1d24h").out.replace("2d", "48h")
     emitted(ready, hours=-2)
@@ -270,9 +271,9 @@ def test_max_age_turns_an_old_ready_into_stale(ready: Project) -> None:
 def test_max_age_needs_the_time_that_the_contract_prescribes(ready: Project, moment: Any) -> None:
     rewrite(ready, emitted_at=moment)
     assert verify().status == 0
-    told = verify("--max-age", "7d")
-    assert told.status == 1
-    assert told.out.startswith(
+    reported = verify("--max-age", "7d")
+    assert reported.status == 1
+    assert reported.out.startswith(
         "status:   unreadable\nreason:   its emitted_at is not a time such as 2026-01-31T23:59:59Z"
     )
 
@@ -281,9 +282,9 @@ def test_max_age_needs_the_time_that_the_contract_prescribes(ready: Project, mom
     "text", ["", "5", "h", "5 h", "-5h", "5w", "1.5h", "5h!", "0x5s", "9999999999s", "\u0665h"]
 )
 def test_what_is_no_duration_is_a_usage_error(ready: Project, text: str) -> None:
-    told = verify(f"--max-age={text}")
-    assert (told.status, told.out) == (2, "")
-    assert "is not a duration; write 90s, 15m, 12h, 7d or 1h30m" in told.err
+    reported = verify(f"--max-age={text}")
+    assert (reported.status, reported.out) == (2, "")
+    assert "is not a duration; write 90s, 15m, 12h, 7d or 1h30m" in reported.err
 
 
 # -- which campaign, which artifact ---------------------------------------------------------------
@@ -294,20 +295,20 @@ def test_campaign_that_is_missing_or_malformed_is_a_usage_error(
 ) -> None:
     monkeypatch.chdir(project.path)
     line = "ERROR: nope.yaml: no such file; check the path\n"
-    assert verify("--campaign", "nope.yaml") == Told(2, "", line)
+    assert verify("--campaign", "nope.yaml") == Reported(2, "", line)
     project.write("bad.yaml", "a: [1\n")
-    told = verify("--campaign", "bad.yaml")
-    assert (told.status, told.out, told.err.count("\n")) == (2, "", 1)
-    assert told.err.startswith("ERROR: bad.yaml:2:1: is not YAML")
+    reported = verify("--campaign", "bad.yaml")
+    assert (reported.status, reported.out, reported.err.count("\n")) == (2, "", 1)
+    assert reported.err.startswith("ERROR: bad.yaml:2:1: is not YAML")
     project.write("list.yaml", "- a\n")
     assert verify("--campaign", "list.yaml").status == 2
     assert verify("--cwd", "nope").status == 2
     assert verify("--what").status == 2
     assert verify(CAMPAIGN_NAME).status == 2
     project.campaign.unlink()
-    told = verify()
-    assert told.status == 2
-    assert f"{CAMPAIGN_NAME}: no such file" in told.err
+    reported = verify()
+    assert reported.status == 2
+    assert f"{CAMPAIGN_NAME}: no such file" in reported.err
 
 
 def test_artifact_is_found_where_pytest_and_the_reference_command_line_write_it(

@@ -1,6 +1,6 @@
 """Install what the laboratory of network namespaces needs, where it can: as root on Debian or Ubuntu.
 
-tox runs it before the tests. Where it can't, it says why, and the tests of real nodes skip with that reason.
+tox runs it before the tests. Where it cannot, it says why, and the tests of real nodes skip with that reason.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def main() -> None:
     missing = [program for program in PROGRAMS if shutil.which(program, path=_PATH) is None]
     if not missing:
         return
-    told = f"tests of real nodes need {', '.join(missing)}"
+    reported = f"tests of real nodes need {', '.join(missing)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        print(f"{told}; this is not root on Debian or Ubuntu, so they will skip", file=sys.stderr)
+        print(f"{reported}; this is not root on Debian or Ubuntu, so they will skip", file=sys.stderr)
         return
-    # Where the lists can't be renewed, those that are there may do.
+    # Where the lists cannot be renewed, those that are there may do.
     problems = [
         problem
         for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *PACKAGES])
@@ -34,8 +34,8 @@ def main() -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     still = [program for program in PROGRAMS if shutil.which(program, path=_PATH) is None]
-    told = f"{', '.join(still)} could not be installed" if still else f"installed {', '.join(PACKAGES)}"
-    print(f"{told}{', so tests of real nodes will skip' if still else ''}", file=sys.stderr)
+    reported = f"{', '.join(still)} could not be installed" if still else f"installed {', '.join(PACKAGES)}"
+    print(f"{reported}{', so tests of real nodes will skip' if still else ''}", file=sys.stderr)
 
 
 def _apt_get(arguments: list[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 The bridge lives in a namespace of its own (the "switch"); the machine's own namespace, where the tests run
 and which is called the controller here, gets a single device with an address, so plain ``ssh`` reaches the
-hosts. All names begin with ``mlab`` and the process id, by which leftovers of a killed run are told.
+hosts. All names begin with ``mlab`` and the process id, by which leftovers of a killed run are reported.
 """
 
 from __future__ import annotations
@@ -184,15 +184,17 @@ def _processes_in(names: Iterable[str]) -> list[int]:
     """Return the processes whose network namespace is one of the named ones."""
     found = []
     with ExitStack() as stack:
-        wanted = set()
+        expected = set()
         for name in names:
             with suppress(OSError):
                 # Held open, its number cannot go to a new namespace while another process removes this one.
-                wanted.add(os.fstat(stack.enter_context(open(_NETNS / name)).fileno()).st_ino)
-        wanted.discard(Path("/proc/self/ns/net").stat().st_ino)  # never, whatever is wrong: the machine's own
+                expected.add(os.fstat(stack.enter_context(open(_NETNS / name)).fileno()).st_ino)
+        expected.discard(
+            Path("/proc/self/ns/net").stat().st_ino
+        )  # never, whatever is wrong: the machine's own
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it ended just now
-                if (entry / "ns" / "net").stat().st_ino in wanted:
+                if (entry / "ns" / "net").stat().st_ino in expected:
                     found.append(int(entry.name))
     return found
 
@@ -254,7 +256,7 @@ def available() -> str | None:
     for program in ("ip", "ping", "sshd", "ssh", "ssh-keygen", "nsenter", "unshare", "mount"):
         if _which(program) is None:
             return f"a lab needs {program}"
-    # One try in a namespace that goes with its process: it tells of all that the kernel may refuse.
+    # One try in a namespace that goes with its process: it shows all that the kernel may refuse.
     script = (
         "ip link add name x0 type bridge && ip link add name x1 type veth peer name x2 "
         "&& mount -t tmpfs tmpfs /run"
@@ -368,7 +370,7 @@ class Host:
 
     def _begin(self, state: State) -> None:
         if state not in get_args(State):
-            raise ValueError(f"{state!r} is none of {', '.join(get_args(State))}")
+            raise ValueError(f"{state!r} is not one of {', '.join(get_args(State))}")
         self._stop_server()
         if (state == "down") != (self.state == "down"):
             _batch([f"link set eth0 {'down' if state == 'down' else 'up'}"], "-n", self.namespace)
@@ -474,7 +476,7 @@ class Lab:
 
     ``with Lab(tmp_path, 3) as lab:`` has the hosts node1, node2, node3; :meth:`add` makes more.
     *folder* keeps keys, configurations and logs, and is the caller's to remove. *mtu* is that of the bridge
-    and of the controller's device, and what hosts get if not told otherwise; *delay* is the extra round-trip
+    and of the controller's device, and what hosts get unless said otherwise; *delay* is the extra round-trip
     time, in seconds, between the controller and every host (hosts among themselves have none).
     """
 

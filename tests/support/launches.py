@@ -192,11 +192,14 @@ BAD: dict[str, tuple[str, str]] = {
         "gpus.memory is not a memory of a GPU such as 40GB or 24GB+",
     ),
     "resources_list": (spec(resources=[]), "resources is a list; expected a mapping"),
-    "fabric": (spec(fabric="nvswich"), "fabric is none of nvswitch, nvlink, pcie; did you mean 'nvswitch'?"),
+    "fabric": (
+        spec(fabric="nvswich"),
+        "fabric is not one of nvswitch, nvlink, pcie; did you mean 'nvswitch'?",
+    ),
     "rdma": (spec(network={"rdma": "yes"}), "network.rdma is a string; expected true or false"),
     "launcher_name": (
         spec(launcher={"name": "torchrn"}),
-        "launcher.name is none of torchrun, horovodrun, deepspeed",
+        "launcher.name is not one of torchrun, horovodrun, deepspeed",
     ),
     "args_list": (
         spec(launcher={"args": {"a": [1]}}),
@@ -222,7 +225,7 @@ BAD: dict[str, tuple[str, str]] = {
     "mounts_relative": (storage(durable_mounts=["a"]), "storage.durable_mounts.0 is not an absolute path"),
     "directory": (
         storage(checkpoint_dir="ckpt"),
-        "storage.checkpoint_dir is not an absolute path; nodes have no folder",
+        "storage.checkpoint_dir is not an absolute path; nodes have no common directory",
     ),
     "directory_home": (storage(checkpoint_dir="~you/a"), "storage.checkpoint_dir is not an absolute path"),
     "lost": (spec(elasticity={"expected_lost_workers": -1}), "is -1; expected an integer, 0 or more"),
@@ -292,37 +295,46 @@ BAD: dict[str, tuple[str, str]] = {
         "nodes.0.address is not a host name or IP address",
     ),
     # host specs
-    "transport": (nodes("telnet://a"), "nodes.0 has a transport that is none of local, ssh, docker, podman"),
+    "transport": (
+        nodes("telnet://a"),
+        "nodes.0 has a transport that is not one of local, ssh, docker, podman",
+    ),
     "local_host": (
         nodes("local://gpu"),
         "nodes.0 names a host, but local:// is this machine; expected ssh://HOST",
     ),
-    "no_host": (nodes("ssh://"), "nodes.0 names no host; expected ssh://NAME"),
-    "port_only": (nodes("ssh://:22"), "nodes.0 names no host; expected ssh://NAME"),
-    "path": (nodes("docker://a/b"), "nodes.0 has something behind the name; expected docker://NAME"),
+    "no_host": (nodes("ssh://"), "nodes.0 has no host; expected ssh://NAME"),
+    "port_only": (nodes("ssh://:22"), "nodes.0 has no host; expected ssh://NAME"),
+    "path": (nodes("docker://a/b"), "nodes.0 has text after the name; expected docker://NAME"),
     "ipv6_bare": (nodes("fe80::1"), "nodes.0 has an IPv6 address without brackets; expected ssh://[ADDRESS]"),
     "brackets": (nodes("ssh://[fe80::1"), "nodes.0 is not a host spec such as ssh://user@host"),
-    "option": (nodes("ssh://-oProxyCommand=x"), "nodes.0 has a host name with characters that are in none"),
-    "option_user": (nodes("-oProxyCommand=x@h"), "nodes.0 has a user name with characters that are in none"),
+    "option": (
+        nodes("ssh://-oProxyCommand=x"),
+        "nodes.0 has a host name with characters that are not allowed",
+    ),
+    "option_user": (
+        nodes("-oProxyCommand=x@h"),
+        "nodes.0 has a user name with characters that are not allowed",
+    ),
     "option_behind": (
         nodes("a@-oProxyCommand=x"),
-        "nodes.0 has a host name with characters that are in none",
+        "nodes.0 has a host name with characters that are not allowed",
     ),
     # testinfra takes the first '@', and decodes what is behind it
     "option_twice": (
         nodes("a@-oProxyCommand=x@h"),
-        "nodes.0 has a user name with characters that are in none",
+        "nodes.0 has a user name with characters that are not allowed",
     ),
     "port": (nodes("ssh://root@a:70000"), "nodes.0 has a port above 65535"),
     "option_coded": (nodes("ssh://%2doProxyCommand%3dx"), "nodes.0 has a host name with characters that are"),
     "query": (nodes("ssh://a?ssh_confg=x"), "did you mean 'ssh_config'?"),
     "two_hosts": (
         "name: 3\nnodes: [telnet://a, a, ssh://a]\n",
-        "nodes.2 is called a, as nodes.1 is; give it a name",
+        "nodes.2 has the name a, as nodes.1 has; name it",
     ),
-    "twice": (nodes("a", "me@a:2222"), "nodes.1 is called a, as nodes.0 is; give it a name"),
-    "twice_named": (nodes("a", {"host": "b", "name": "a"}), "nodes.1 is called a, as nodes.0 is"),
-    "two_locals": (nodes("local://", "localhost"), "nodes.1 is called local, as nodes.0 is"),
+    "twice": (nodes("a", "me@a:2222"), "nodes.1 has the name a, as nodes.0 has; name it"),
+    "twice_named": (nodes("a", {"host": "b", "name": "a"}), "nodes.1 has the name a, as nodes.0 has"),
+    "two_locals": (nodes("local://", "localhost"), "nodes.1 has the name local, as nodes.0 has"),
     # contradictions
     "said_twice": ("nodes: [a]\nnodes: [b]\n", "nodes is given more than once; this value is used"),
     "gpus_said_twice": ("gpus: {count: 1, count: 2}\n", "gpus.count is given more than once"),
@@ -334,18 +346,21 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "args_other": (
         spec(run="torchrun --max_restarts 3 x", launcher={"args": {"max-restarts": 2}}),
-        "launcher.args.max-restarts is not what run says; keep one of them",
+        "launcher.args.max-restarts differs from run; keep one of them",
     ),
-    "gpus_twice": (spec(**_TOKENS), "resources.gpu is given beside gpus; keep one of them"),
+    "gpus_twice": (spec(**_TOKENS), "resources.gpu is given together with gpus; keep one of them"),
     "gpus_skypilot": (
         spec(resources={"gpu": {"count": 1}, "accelerators": "A100"}),
-        "resources.accelerators is given beside resources.gpu; keep one of them",
+        "resources.accelerators is given together with resources.gpu; keep one of them",
     ),
     "gpus_sky_twice": (
         spec(gpus={"count": 1}, resources={"accelerators": "A100"}),
-        "resources.accelerators is given beside gpus; keep one of them",
+        "resources.accelerators is given together with gpus; keep one of them",
     ),
-    "memory_twice": (spec(memory="1GB", resources={"memory": 1}), "resources.memory is given beside memory"),
+    "memory_twice": (
+        spec(memory="1GB", resources={"memory": 1}),
+        "resources.memory is given together with memory",
+    ),
     "env_twice": (spec(env={"A": "x"}, envs={"A": "y"}), "envs.A is in env too; keep one of them"),
 }
 """What is wrong, and the sentence that launch[schema] says."""
@@ -382,4 +397,4 @@ NOT_IN_JSON = {
     *("said_twice", "gpus_said_twice"),
 }
 """What the JSON Schema says nothing to: the inside of host specs, what two places say together, and what
-JSON can't hold."""
+JSON cannot hold."""

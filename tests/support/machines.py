@@ -1,4 +1,4 @@
-"""Launch specs asked of machines that are played back: NVIDIA's tools as recorded, by scripts on PATH."""
+"""Launch specs queried of machines that are played back: NVIDIA's tools as recorded, by scripts on PATH."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CUT, WHOLE = "<current_mig>Enabled<", "<current_mig>Disabled<"
 def smi(name: str, *changes: tuple[str, str], gpus: int = 1, cut: bool = False) -> str:
     """Return what ``nvidia-smi -q -x`` said, with values changed, for *gpus* GPUs that are alike.
 
-    :param cut: one that was cut into MIG instances is left so; else it is whole.
+    :param cut: one that was partitioned into MIG instances is left so; else it is whole.
     """
     text = changed(recorded(f"smi-{name}.xml"), *changes)
     text = text if cut else text.replace(CUT, WHOLE)
@@ -88,7 +88,7 @@ class Machine:
     def fabric_manager(
         self, *, version: str | None = None, active: str = "active", load: str = "loaded", journal: str = ""
     ) -> None:
-        """Let systemctl, journalctl and nv-fabricmanager tell of a fabric manager."""
+        """Let systemctl, journalctl and nv-fabricmanager report a fabric manager."""
         sub = {"active": "running", "failed": "failed"}.get(active, "dead")
         result = "exit-code" if active == "failed" else "success"
         self.play(
@@ -143,7 +143,7 @@ def _short(name: str) -> str:
     return name.split("[", 1)[1].removesuffix("]")
 
 
-def ask(project: Project, text: str, *arguments: str | Path, name: str = LAUNCH) -> Session:
+def preflight(project: Project, text: str, *arguments: str | Path, name: str = LAUNCH) -> Session:
     """Run pytest on a launch spec."""
     project.write(name, text)
     report = project.path / "r.json"

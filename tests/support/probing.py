@@ -1,4 +1,4 @@
-"""What the tests of probes share: an isolated home, and a way to tell whether a process still runs."""
+"""What the tests of probes share: an isolated home, and a way to know whether a process still runs."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ _FOLDER = RECORDED / "skypilot"
 
 def recorded(tool: str, version: str) -> dict[str, Result]:
     """Return the answers of a tool by name."""
-    told: dict[str, Any] = json.loads((_FOLDER / f"{tool}-{version}.json").read_text(encoding="ascii"))
-    return {name: _result(answer) for name, answer in told["answers"].items()}
+    reported: dict[str, Any] = json.loads((_FOLDER / f"{tool}-{version}.json").read_text(encoding="ascii"))
+    return {name: _result(answer) for name, answer in reported["answers"].items()}
 
 
 def _result(answer: dict[str, Any]) -> Result:
@@ -38,13 +38,13 @@ def unfinished(ending: str, problem: str, stdout: str = "") -> Result:
 
 @dataclass(frozen=True)
 class Replay(Runner):
-    """A runner that runs nothing: it gives each command its answer, and remembers what was asked."""
+    """A runner that runs nothing: it gives each command its answer, and remembers what was queried."""
 
     deadline: Deadline = field(default_factory=lambda: Deadline.after(60))
     answers: dict[str, Result] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    queried: list[str] = field(default_factory=list)
 
     def __call__(self, command: Any, **keywords: Any) -> Result:
         line = " ".join(command)
-        self.asked.append(line)
+        self.queried.append(line)
         return self.answers[line]

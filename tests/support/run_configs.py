@@ -118,7 +118,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "name_101": (
         config(experiment_name="x" * 101),
         "experiment_name",
-        "has 101 characters; expected 100 at most",
+        "has 101 characters; expected at most 100",
     ),
     "name_blank": (config(experiment_name=" "), "experiment_name", "is an empty string"),
     "name_number": (config(experiment_name=3), "experiment_name", "is a number; expected a string"),
@@ -145,7 +145,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "count_12": (compute("GPU_8xH100", 12), "compute", "is 12; expected a multiple of 8"),
     "no_command": (config(command=...), "command", "command is missing; expected a string"),
     "command_blank": (config(command=" \n"), "command", "command is an empty string"),
-    "lines_1001": (config(command="x\n" * 1000), "command", "has 1001 lines; expected 1000 at most"),
+    "lines_1001": (config(command="x\n" * 1000), "command", "has 1001 lines; expected at most 1000"),
     "parameters": (config(parameters=[1]), "command", "parameters is a list; expected a mapping"),
     "deps_type": (environment(dependencies=3), "environment", "dependencies is a number; expected a list"),
     "deps_item": (environment(dependencies=["a", 3]), "environment", "is a list with a number in it"),
@@ -204,7 +204,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "source_type": (
         config(code_source={"type": "git", "snapshot": {"root_path": "."}}),
         "code_source",
-        "code_source.type is none of snapshot",
+        "code_source.type is not one of snapshot",
     ),
     "no_snapshot": (
         config(code_source={"type": "snapshot"}),
@@ -220,7 +220,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "git_both": (
         snapshot(git={"branch": "a", "commit": "b"}),
         "code_source",
-        "git.commit is given beside branch",
+        "git.commit is given together with branch",
     ),
     "git_none": (snapshot(git={}), "code_source", f"{_SNAPSHOT}.git has neither branch nor commit"),
     "git_branch": (snapshot(git={"branch": NASTY}), "code_source", "git.branch has the character ';'"),
@@ -232,7 +232,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "token_65": (
         config(idempotency_token="x" * 65),
         "limits",
-        "idempotency_token has 65 characters; expected 64",
+        "idempotency_token has 65 characters; expected at most 64",
     ),
     "run_name": (config(mlflow_run_name="a b"), "mlflow", f"mlflow_run_name has the character ' '; {_NAME}"),
     "directory": (config(mlflow_experiment_directory="/Users"), "mlflow", "does not start with /Workspace"),
@@ -246,7 +246,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "two_people": (
         permission(user_name="a", group_name="b"),
         "permissions",
-        "permissions.0.group_name is given beside user_name",
+        "permissions.0.group_name is given together with user_name",
     ),
     "user_blank": (permission(user_name=""), "permissions", "permissions.0.user_name is an empty string"),
     "level": (permission(user_name="a", level=" "), "permissions", "permissions.0.level is an empty string"),
@@ -254,13 +254,13 @@ BAD: dict[str, tuple[str, str, str]] = {
     "policies": (
         config(usage_policy_name="a", usage_policy_id=UUID),
         "usage_policy",
-        "usage_policy_id is given beside usage_policy_name",
+        "usage_policy_id is given together with usage_policy_name",
     ),
     "policy_blank": (config(usage_policy_name=" "), "usage_policy", "usage_policy_name is an empty string"),
     "policy_128": (
         config(usage_policy_name="x" * 128),
         "usage_policy",
-        "has 128 characters; expected 127 at most",
+        "has 128 characters; expected at most 127",
     ),
     "policy_id": (
         config(usage_policy_id="my policy"),
@@ -304,4 +304,4 @@ BAD: dict[str, tuple[str, str, str]] = {
 """What is wrong, each with the check that says so and with what it says."""
 
 NOT_IN_JSON = {"retries_float", "secret_twice", "token_65", "variable_key", "key_number", "key_number_deep"}
-"""What the JSON Schema says nothing to: what it can't express, 1.0, and keys that are no strings in YAML."""
+"""What the JSON Schema says nothing to: what it cannot express, 1.0, and keys that are no strings in YAML."""

@@ -9,6 +9,6 @@ from .document import Sweep
 
 @pytest.fixture
 def bootstrap_results(sweep: Sweep) -> str:
-    """Make the folder for results."""
+    """Create the directory for results."""
     sweep.results.mkdir()
     return f"made {sweep.results.name}/"

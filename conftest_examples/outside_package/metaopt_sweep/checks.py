@@ -8,10 +8,10 @@ from .document import Sweep, Trial
 
 
 @check(
-    "results", group="sweep", document="sweep", bootstrap="bootstrap_results", remediation="Make the folder."
+    "results", group="sweep", document="sweep", bootstrap="bootstrap_results", remediation="Create the directory."
 )
 def results_folder_exists(sweep: Sweep) -> None:
-    """The folder for results exists."""
+    """The directory for results exists."""
     if not sweep.results.is_dir():
         fail(f"{sweep.results.name} is not a directory", at=sweep.position("results"))
 

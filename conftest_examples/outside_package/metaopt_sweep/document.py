@@ -1,4 +1,4 @@
-"""The kind of document: a YAML file with the trials of a sweep and the folder for their results."""
+"""The kind of document: a YAML file with the trials of a sweep and the directory for their results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Sweep(Document):
 
     @property
     def results(self) -> Path:
-        """The folder for results."""
+        """The directory for results."""
         return self.path.parent / str(self.get("results", "results"))
 
     @property

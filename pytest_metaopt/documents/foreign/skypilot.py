@@ -43,12 +43,12 @@ class SkyPilotResources(Block):
     """The resources that a task requests; keys that no check reads are ignored."""
 
     model_config = ConfigDict(extra="ignore")
-    ignored: ClassVar[str] = "SkyPilot's other keys (cloud, region, use_spot, ...) are its own affair"
+    ignored: ClassVar[str] = "SkyPilot's other keys (cloud, region, use_spot, ...) are not checked"
 
     accelerators: Annotated[Any, AfterValidator(_accelerators)] = Field(
         None, description="The GPUs, as SkyPilot writes them: A100:8, 80GB+:2."
     )
-    memory: Any = Field(None, description="Memory a node, GiB: 64, or 64+ for at least (as SkyPilot).")
+    memory: Any = Field(None, description="Memory per node, in GiB: 64, or 64+ for at least (as SkyPilot).")
 
     @classmethod
     def rules(cls, given: Mapping[Any, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: D102
@@ -64,14 +64,14 @@ class SkyPilotResources(Block):
 class SkyPilotTask(Block):
     """The keys of a task."""
 
-    name: Words | None = Field(None, description="What the launch is called.")
+    name: Words | None = Field(None, description="The name of the launch.")
     num_nodes: int | None = Field(
-        None, ge=1, description="How many nodes.", json_schema_extra=wanting("an integer, 1 or more")
+        None, ge=1, description="The number of nodes.", json_schema_extra=wanting("an integer, 1 or more")
     )
     resources: SkyPilotResources | None = Field(None, description="The GPUs and the memory of a node.")
     envs: LaterVariables | None = Field(
         None,
-        description="The same, as SkyPilot calls it; null: given at launch.",
+        description="The number of nodes, under SkyPilot's name; null: given at launch.",
         json_schema_extra=wanting("a mapping"),
     )
     run: Words | None = Field(None, description="The command line that is run on the nodes.")
@@ -109,7 +109,7 @@ def recognises(file: LaunchFile) -> bool:
 def read(file: LaunchFile) -> Launch:
     """Return the launch that a task describes.
 
-    :raises DocumentError: the file can't be read, or is not a YAML mapping.
+    :raises DocumentError: the file cannot be read, or is not a YAML mapping.
     """
     tree = file.yaml
     document = Document(file.path, tree.value, tree.positions, duplicates=tree.duplicates)

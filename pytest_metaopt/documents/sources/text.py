@@ -49,7 +49,7 @@ def _read_bytes(path: Path, most: int) -> bytes:
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(most + 1)
     except OSError as error:
-        raise DocumentError(path, f"can't be read: {error.strerror}") from None
+        raise DocumentError(path, f"cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
     if len(data) > most:
@@ -77,7 +77,7 @@ def _opening_problem(error: OSError) -> str:
         return "no such file; check the path"
     if isinstance(error, PermissionError):
         return "no permission to read it; check its mode and owner"
-    return f"can't be opened: {error.strerror}"
+    return f"cannot be opened: {error.strerror}"
 
 
 def _byte_position(data: bytes, offset: int) -> Position:

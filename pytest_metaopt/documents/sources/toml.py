@@ -56,7 +56,7 @@ def read_toml(path: Path, what: str) -> TomlTree:
     """Return what the TOML file *path* holds.
 
     :param what: the kind of document, for messages ("training manifest").
-    :raises DocumentError: the file can't be read, is larger than ``MAX_BYTES``, is not TOML, or nests deeper
+    :raises DocumentError: the file cannot be read, is larger than ``MAX_BYTES``, is not TOML, or nests deeper
         than ``MAX_DEPTH``.
     """
     text = read_text(path, most=MAX_BYTES).replace("\r\n", "\n")
@@ -160,7 +160,7 @@ class _Scan:
         return (*keys, self.arrays[keys])
 
     def _end(self, offset: int) -> int | None:
-        """Return where the statement at *offset* ends; None where that can't be made out."""
+        """Return where the statement at *offset* ends; None where that cannot be made out."""
         depth = dots = 0
         for found in _TOKEN.finditer(self.text, offset):
             sign = found[0]

@@ -42,7 +42,7 @@ def read_yaml_mapping(path: Path, what: str) -> YamlTree:
     """Return the YAML mapping in the file *path*, read as PyYAML's safe loader (YAML 1.1) reads it.
 
     :param what: the kind of document, for messages ("campaign").
-    :raises DocumentError: the file can't be read, is not one YAML document, nests deeper than
+    :raises DocumentError: the file cannot be read, is not one YAML document, nests deeper than
         ``MAX_DEPTH``, holds more than ``MAX_VALUES`` values with aliases expanded, has a tag that is
         not one of YAML's own scalars, or is not a mapping.
     """
@@ -96,7 +96,7 @@ def _check_shape(path: Path, text: str) -> None:
             if documents > 1:
                 raise DocumentError(
                     path,
-                    "a second YAML document begins here; keep one a file",
+                    "a second YAML document begins here; keep one per file",
                     position=_mark(event.start_mark),
                 )
 
@@ -158,7 +158,7 @@ class _Positions:
         except yaml.YAMLError:
             raise
         except Exception:  # noqa: BLE001 - PyYAML lets pass what int(), float() and its own tables raise
-            raise self._error(node, f"can't be read as a value of type {kind}; quote it") from None
+            raise self._error(node, f"cannot be read as a value of type {kind}; quote it") from None
 
     def _sequence(self, node: yaml.Node, keys: KeyPath) -> None:
         self._require_tag(node, "seq")

@@ -108,13 +108,13 @@ def _refusal(action: argparse.Action, value: Any) -> str | None:
     if action.nargs == 0:
         return None if isinstance(value, bool) else f"is {_kind(value)}; it is a flag: expected true or false"
     if isinstance(value, dict):
-        return f"is a table; expected {_wanted(action)}"
+        return f"is a table; expected {_expected(action)}"
     if isinstance(value, list):
         takes_many = action.nargs is not None or type(action).__name__ in {"_AppendAction", "_ExtendAction"}
         if not takes_many:
-            return f"is a list; expected {_wanted(action)}"
+            return f"is a list; expected {_expected(action)}"
         if isinstance(action.nargs, int) and len(value) != action.nargs:
-            return f"is a list of {len(value)}; expected {action.nargs} of {_wanted(action)}"
+            return f"is a list of {len(value)}; expected {action.nargs} of {_expected(action)}"
         return next(
             (problem for item in value if (problem := _refusal_of_one(action, item)) is not None), None
         )
@@ -123,10 +123,10 @@ def _refusal(action: argparse.Action, value: Any) -> str | None:
 
 def _refusal_of_one(action: argparse.Action, value: Any) -> str | None:
     if isinstance(value, dict | list):
-        return f"has {_kind(value)} in it; expected {_wanted(action)}"
+        return f"has {_kind(value)} in it; expected {_expected(action)}"
     convert = action.type if callable(action.type) else str
     if isinstance(value, bool) and convert is str and not action.choices:
-        return f"is {_kind(value)}; expected {_wanted(action)}"
+        return f"is {_kind(value)}; expected {_expected(action)}"
     words = [str(value).lower(), str(value)] if isinstance(value, bool) else [_word(value)]
     problem = None
     for word in words:
@@ -134,11 +134,11 @@ def _refusal_of_one(action: argparse.Action, value: Any) -> str | None:
             taken = convert(word)
         except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
             reason = f" ({error})" if isinstance(error, argparse.ArgumentTypeError) else ""
-            problem = f"is {_kind(value)}{reason}; expected {_wanted(action)}"
+            problem = f"is {_kind(value)}{reason}; expected {_expected(action)}"
             continue
         if action.choices is None or taken in action.choices:
             return None
-        problem = f"is none of {', '.join(_choices(action.choices))}{_near(str(value), action.choices)}"
+        problem = f"is not one of {', '.join(_choices(action.choices))}{_near(str(value), action.choices)}"
     return problem
 
 
@@ -158,7 +158,7 @@ def _near(value: str, choices: Iterable[Any]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _wanted(action: argparse.Action) -> str:
+def _expected(action: argparse.Action) -> str:
     if action.choices is not None:
         return " or ".join(_choices(action.choices))
     convert: Callable[..., object] | None = action.type if callable(action.type) else None
@@ -181,9 +181,7 @@ def _looked_up(module: str, name: str) -> Any:
         value: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            raise Refused(
-                f"there is no module {error.name!r}; is the training code installed here?"
-            ) from None
+            raise Refused(f"module {error.name!r} not found; is the training code installed here?") from None
         raise Refused(f"{module} imports {error.name!r}, which is not installed here") from None
     except BaseException as error:  # noqa: BLE001 - as in main
         raise Refused(f"the import of {module} raised {_describe(error)}") from None

@@ -50,7 +50,7 @@ class Capability:
     :param gpus: the GPUs that it may use.
     :param torch: the version of torch that is installed here; None: none.
     :param git_commit: the commit that the project is at; None: it is not a git repository.
-    :param driver: why GPUs could not be queried for; None where they could, or where there is no driver.
+    :param driver: why GPUs could not be listed; None where they could, or where there is no driver.
     """
 
     hostname: str
@@ -114,7 +114,7 @@ LONGEST_LOOK = 15.0
 """Seconds that ``nvidia-smi`` may take: with a sick driver it never answers."""
 
 
-def ask_host(root: Path, limit: float = LONGEST_LOOK) -> Fact:
+def query_host(root: Path, limit: float = LONGEST_LOOK) -> Fact:
     """Return what this host has, or why that is not known.
 
     :param root: the project, whose commit is read.

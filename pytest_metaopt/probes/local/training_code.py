@@ -101,7 +101,7 @@ def named_object(text: str) -> tuple[str, str] | None:
 def known_models(settings: Settings, code_root: Path, run: Runner) -> Models:
     """The models that there are: by the registry, else by the ini file, else by the contract."""
     if settings.model_registry:
-        return ask_registry(settings.model_registry, code_root, run)
+        return query_registry(settings.model_registry, code_root, run)
     if settings.models:
         return Models(
             "the ini key metaopt_models",
@@ -109,7 +109,7 @@ def known_models(settings: Settings, code_root: Path, run: Runner) -> Models:
             "Correct the model's name, or add it to metaopt_models.",
         )
     return Models(
-        "the list of models that this plugin has",
+        "the plugin's own list of models",
         KNOWN_MODELS,
         "Correct the model's name, or name the training code's own list in metaopt_model_registry.",
     )
@@ -127,7 +127,7 @@ def trainer(manifest: Manifest, settings: Settings, code_root: Path, run: Runner
     return query_trainer(settings.trainer, distinct, code_root, run)
 
 
-def ask_registry(where: str, root: Path, run: Runner) -> Models:
+def query_registry(where: str, root: Path, run: Runner) -> Models:
     """Return the models of the registry at *where*, ``package.module:NAME``."""
     named = named_object(where)
     if named is None:
@@ -243,7 +243,7 @@ class _HelpOption:
 def _query_script(where: str, values: Mapping[str, Sequence[Any]], root: Path, run: Runner) -> Trainer:
     script = root / where
     if not script.is_file():
-        return Trainer(where, problem=f"there is no file {script.name!r} in {script.parent.name or '/'}/")
+        return Trainer(where, problem=f"file {script.name!r} not found in {script.parent.name or '/'}/")
     program = [sys.executable] if script.suffix == ".py" else []
     done = run([*program, str(script), "--help"], cwd=root, environ=_environ(root))
     if not done.succeeded:

@@ -68,7 +68,7 @@ def fabric_manager(output: Output) -> FabricManager:
     found = _FABRIC_VERSION.search(text)
     version = found[1].rstrip(".") if found else None
     if output.hung:
-        return FabricManager("unknown", version, "asking for the fabric manager hangs")
+        return FabricManager("unknown", version, "the query of the fabric manager hangs")
     shown = dict(_SHOWN.findall(text))
     active, load, sub = (shown.get(f"{name}State") for name in ("Active", "Load", "Sub"))
     running = re.search(r"^process: running$", text, re.MULTILINE) is not None
@@ -82,7 +82,7 @@ def fabric_manager(output: Output) -> FabricManager:
     if load == "loaded" and active is not None:
         return FabricManager("inactive", version, f"its service is {active}")
     if not re.search(r"^process: none$", text, re.MULTILINE):
-        return FabricManager("unknown", version, f"the node says: {clean(text) or 'nothing'}")
+        return FabricManager("unknown", version, f"the node printed: {clean(text) or 'nothing'}")
     if version is not None:
         return FabricManager("inactive", version, "it is installed, but does not run")
     return FabricManager("absent", None)

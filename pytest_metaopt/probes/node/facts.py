@@ -81,7 +81,7 @@ class NodeFacts:
     def path(self) -> PathToNeighbour:
         """What came of packets to its neighbour."""
         if "path" not in self.outputs:
-            return PathToNeighbour(problem="it was not tried")
+            return PathToNeighbour(problem="not tried")
         said = self.outputs["path"]
         return PathToNeighbour(problem=said.problem) if said.status != 0 else path_to_neighbour(said.text)
 

@@ -30,8 +30,8 @@ _LAST = "clock_at_end"
 _Value = TypeVar("_Value")
 _NO_SHELL = Trouble(
     "run",
-    "was reached, but did not answer the questions",
-    "Let it have a POSIX sh, and base64 (coreutils or busybox), on the PATH of such a session.",
+    "was reached, but did not run the probe script",
+    "Install a POSIX sh and base64 (coreutils or busybox) on the PATH of its login sessions.",
 )
 _STOPPED = Trouble("other", "was not queried, because the session ended", "Run the preflight again.")
 
@@ -156,14 +156,14 @@ class Fleet:
             known = self._answers[node.name] = Answer(facts, trouble, reply.seconds)
         return known
 
-    def facts(self, node: Node, *wanted: str) -> NodeFacts:
+    def facts(self, node: Node, *expected: str) -> NodeFacts:
         """Return what a node said; waits for it.
 
-        :param wanted: the questions that matter, by name.
+        :param expected: the questions that matter, by name.
         :raises CheckFailed: it could not be queried, or did not reach one of these.
         """
         answer = self.answer(node)
-        if answer.trouble is not None and not all(name in answer.facts.outputs for name in wanted or ("",)):
+        if answer.trouble is not None and not all(name in answer.facts.outputs for name in expected or ("",)):
             raise CheckFailed(
                 [Finding(f"{node.name} {answer.trouble.message}", *(node.position or ()))],
                 answer.trouble.remediation,

@@ -62,7 +62,7 @@ def driver(output: Output) -> Driver:
         return Driver(problem="nvidia-smi hangs: the driver does not answer")
     text = output.text
     if len(text) > _LONGEST_TEXT:
-        return Driver(problem=f"nvidia-smi says more than {_LONGEST_TEXT >> 20} MiB")
+        return Driver(problem=f"nvidia-smi printed more than {_LONGEST_TEXT >> 20} MiB")
     begin = text.find("<nvidia_smi_log")
     if begin < 0:
         return Driver(lost=_lost(text), problem=_unanswered(output))
@@ -75,11 +75,11 @@ def driver(output: Output) -> Driver:
     if doctype and "[" in declared:
         return Driver(lost=lost, problem="the XML of nvidia-smi declares entities, which it never does")
     try:
-        # Only the root is parsed, and a document type can't stand within it: so no entity is ever known,
+        # Only the root is parsed, and a document type cannot stand within it: so no entity is ever known,
         # and there is nothing to expand or to fetch. That is what defusedxml would see to.
         root = ET.fromstring(text[begin:end])  # noqa: S314
     except (ET.ParseError, ValueError) as problem:
-        return Driver(lost=lost, problem=f"the XML of nvidia-smi can't be read: {clean(str(problem))}")
+        return Driver(lost=lost, problem=f"the XML of nvidia-smi cannot be read: {clean(str(problem))}")
     gpus = tuple(_gpu(index, node) for index, node in enumerate(root.findall("gpu")[:_MOST_GPUS]))
     return Driver(
         version=_value(root, "driver_version"),
@@ -92,7 +92,7 @@ def driver(output: Output) -> Driver:
 
 
 _SAID = (
-    ("couldn't communicate with the nvidia driver", "nvidia-smi can't communicate with the NVIDIA driver"),
+    ("couldn't communicate with the nvidia driver", "nvidia-smi cannot communicate with the NVIDIA driver"),
     ("no devices were found", "nvidia-smi finds no devices"),
 )
 
@@ -101,13 +101,13 @@ def _unanswered(output: Output) -> str:
     message = clean(output.text)
     lowered = message.lower()
     if output.status == NO_SUCH_COMMAND or re.search(r"nvidia-smi: (?:command )?not found", lowered):
-        return "no NVIDIA driver: there is no nvidia-smi"
+        return "no NVIDIA driver: nvidia-smi not found"
     for sentence, meaning in _SAID:
         if sentence in lowered:
             return meaning
     if message:
         return f"nvidia-smi says: {message}"
-    return f"nvidia-smi says nothing (exit status {output.status})"
+    return f"nvidia-smi printed nothing (exit status {output.status})"
 
 
 def _lost(text: str) -> tuple[str, ...]:

@@ -88,11 +88,11 @@ def path_to_neighbour(text: str) -> PathToNeighbour:
     tried: list[tuple[int, bool, str]] = []
     for word, rest in keyed_lines(text):
         if word == "unresolved":
-            return PathToNeighbour(problem="the neighbour's name is not known there")
+            return PathToNeighbour(problem="the neighbour's name does not resolve there")
         if word == "unrouted":
-            return PathToNeighbour(address, problem="there is no route to the neighbour, or no command ip")
+            return PathToNeighbour(address, problem="no route to the neighbour, or command ip not found")
         if word == "noping":
-            return PathToNeighbour(address, device, mtu, problem="there is no command ping")
+            return PathToNeighbour(address, device, mtu, problem="command ping not found")
         if word == "to":
             address = rest
         elif word == "by":
@@ -105,7 +105,7 @@ def path_to_neighbour(text: str) -> PathToNeighbour:
                 return PathToNeighbour(address, device, mtu, problem=f"ping could not be used: {output}")
             tried.append((whole_number(size) or 0, status == "0", output))
     if mtu is None:
-        return PathToNeighbour(address, device, problem=f"there is no interface {device}")
+        return PathToNeighbour(address, device, problem=f"interface {device} not found")
     if not tried:
         return PathToNeighbour(address, device, mtu, problem="no packet was sent")
     overhead = IPV6_OVERHEAD if ":" in (address or "") else IPV4_OVERHEAD

@@ -65,7 +65,7 @@ def place(text: str) -> Place:
     if "dangling" in words:
         return Place(there=True, dangling=words["dangling"])
     if "real" not in words:
-        return Place(problem="its place could not be found")
+        return Place(problem="it could not be located")
     (total, free), (total_inodes, free_inodes) = _pair(words.get("bytes")), _pair(words.get("inodes"))
     return Place(
         there="there" in words,

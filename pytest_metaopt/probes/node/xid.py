@@ -14,7 +14,7 @@ from .pcie import pci_address
 from .sections import Output
 from .text import LONGEST_OUTPUT, clean
 
-# A log without a line of interest must differ from one that can't be read, so a first line says how it was
+# A log without a line of interest must differ from one that cannot be read, so a first line says how it was
 # read. An empty log counts as unreadable: journalctl shows one to those who may not read it. The files hold
 # older boots too; "Linux version" begins each boot. Where that is missing, the ring buffer was overwritten or
 # the file rotated: the next source is read, too, but on a node without the driver, which has none.
@@ -39,7 +39,7 @@ KERNEL_LOG_COMMAND = (
 _MOST_XIDS = 200
 
 DEAD_XIDS: frozenset[int] = frozenset({48, 79})
-"""The Xids after which the GPU can't be trusted until it is reset or replaced."""
+"""The Xids after which the GPU cannot be trusted until it is reset or replaced."""
 
 XIDS: Mapping[int, str] = MappingProxyType(
     {
@@ -88,7 +88,7 @@ class Xid:
 
     @property
     def dead(self) -> bool:
-        """Whether the GPU can't be trusted any more."""
+        """Whether the GPU cannot be trusted any more."""
         return self.number in DEAD_XIDS
 
     @property
@@ -148,4 +148,4 @@ def _unread(output: Output) -> str:
     if output.hung:
         return "reading the kernel's log hangs"
     said = clean(output.text.replace("kernel log: not readable", "", 1))
-    return f"the kernel's log can't be read{f': {said}' if said else ''}"
+    return f"the kernel's log cannot be read{f': {said}' if said else ''}"

@@ -109,7 +109,7 @@ def refusal(value: str) -> str | None:
     if is_placeholder(value):
         return "it is a placeholder; put the real value there"
     if any(not character.isprintable() for character in value):
-        return "it holds a control character, or one that can't be seen"
+        return "it holds a control character, or one that cannot be seen"
     if value != value.strip():
         return "it has white space around it"
     helper = _HELPER.match(value)
@@ -260,8 +260,8 @@ _BOILERPLATE = re.compile(
 def _words(result: Result, value: str) -> str:
     """Return what git said last, less what it says every time."""
     lines = [one_line(line) for line in plain(result.stderr).splitlines()]
-    telling = [line for line in lines if line and not _BOILERPLATE.match(line)]
-    last = list(dict.fromkeys(telling))[-3:]
+    specific = [line for line in lines if line and not _BOILERPLATE.match(line)]
+    last = list(dict.fromkeys(specific))[-3:]
     said = "; ".join(re.sub(r"^(?:fatal|error|ssh|remote): ", "", line, flags=re.IGNORECASE) for line in last)
     said = printable(redact(said, also=url_secrets(value))) or str(result.problem)
     return said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}..."

@@ -225,9 +225,9 @@ def _refused(name: str, result: Result) -> Cloud:
     found = _VALID.search(plain(result.stderr))
     if found is not None:
         known = tuple(re.findall(r"'([\w-]+)'", found["known"]))
-        return Cloud(name, problem=f"this SkyPilot knows no cloud {name!r}", known=known)
+        return Cloud(name, problem=f"this SkyPilot does not know the cloud {name!r}", known=known)
     if result.succeeded:
-        return Cloud(name, problem=f"'sky check {name}' says nothing of it: {_short(result.stdout)}")
+        return Cloud(name, problem=f"'sky check {name}' printed no result for it: {_short(result.stdout)}")
     return Cloud(name, problem=_complaint(result))
 
 

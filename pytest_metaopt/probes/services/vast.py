@@ -57,7 +57,7 @@ def vast_account(run: Runner) -> VastAccount:
     if not answer.get("error") and "id" in answer:
         return VastAccount(True)
     status, message = answer.get("status_code"), _short(str(answer.get("msg", "")))
-    problem = f"Vast answers with status {status}: {message}" if status else f"Vast answers: {message}"
+    problem = f"Vast answered with status {status}: {message}" if status else f"Vast answered: {message}"
     return VastAccount(False if status in _REFUSED else None, problem)
 
 
@@ -85,7 +85,7 @@ def _json(stdout: str) -> Mapping[str, object] | None:
 
 def _complaint(result: Result) -> str:
     last = plain(result.stderr).strip().rpartition("\n")[2] or plain(result.stdout)
-    return f"'vastai show user' gives no answer ({result.problem or 'exit status 0'}): {_short(last)}"
+    return f"'vastai show user' printed no user ({result.problem or 'exit status 0'}): {_short(last)}"
 
 
 def _short(text: str) -> str:

@@ -47,7 +47,7 @@ class NetrcFile:
     :param path: where it is, or would be.
     :param exists: it is there.
     :param mode: its permission bits.
-    :param problem: why it can't be read, as a phrase.
+    :param problem: why it cannot be read, as a phrase.
     """
 
     path: Path
@@ -223,12 +223,12 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[str | None, str | Non
         return "WANDB_API_KEY", _flaw(key)
     if token_file:
         there = _expanded(token_file, environ).is_file()
-        return "WANDB_IDENTITY_TOKEN_FILE", None if there else "it names no file"
+        return "WANDB_IDENTITY_TOKEN_FILE", None if there else "it is not the path of a file"
     return None, None
 
 
 def _flaw(key: str) -> str | None:
-    """Return what is wrong with the form of *key*, without telling any of it."""
+    """Return what is wrong with the form of *key*, without specific any of it."""
     if not key:
         return "the key is empty"
     if _JWT.fullmatch(key):
@@ -269,7 +269,7 @@ def _seen(path: Path) -> NetrcFile:
     except FileNotFoundError:
         return NetrcFile(path, exists=False)
     except (OSError, ValueError) as error:
-        return NetrcFile(path, exists=True, problem=f"can't be read: {getattr(error, 'strerror', error)}")
+        return NetrcFile(path, exists=True, problem=f"cannot be read: {getattr(error, 'strerror', error)}")
     mode = stat.S_IMODE(status.st_mode)
     problem = None
     if not stat.S_ISREG(status.st_mode):
@@ -281,7 +281,7 @@ def _seen(path: Path) -> NetrcFile:
 
 
 def _keys(file: NetrcFile, machines: tuple[str, ...]) -> tuple[list[str], NetrcFile]:
-    """Return what *file* has for *machines*, and the file with the reason where it can't be read."""
+    """Return what *file* has for *machines*, and the file with the reason where it cannot be read."""
     if not file.exists or file.problem is not None:
         return [], file
     # Most sessions have no file to read; so in _Settings.
@@ -292,11 +292,11 @@ def _keys(file: NetrcFile, machines: tuple[str, ...]) -> tuple[list[str], NetrcF
     except netrc.NetrcParseError as error:
         # Its message repeats the word that it stumbled over, which may be the key.
         place = f"line {error.lineno} is" if error.lineno else "it is"
-        problem = f"can't be read as netrc: {place} malformed"
+        problem = f"cannot be read as netrc: {place} malformed"
     except OSError as error:
-        problem = f"can't be read: {error.strerror}"
+        problem = f"cannot be read: {error.strerror}"
     except ValueError:
-        problem = "can't be read: it is not UTF-8"
+        problem = "cannot be read: it is not UTF-8"
     else:
         found = [entry for machine in machines if (entry := entries.authenticators(machine)) is not None]
         return [password for _, _, password in found if password], file

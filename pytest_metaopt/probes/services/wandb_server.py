@@ -61,7 +61,7 @@ def verify(found: Found, deadline: Deadline) -> Viewer:
     """Ask the server about the credential that was found."""
     host = found.credential.hosts[0] if found.credential.hosts else None
     if found.key is None or found.credential.flaw is not None:
-        return Viewer(host, None, problem=_nothing_to_ask_with(found.credential))
+        return Viewer(host, None, problem=_unusable(found.credential))
     # The public service has two hosts. A network may let only one of them through.
     viewers = []
     for base in found.bases:
@@ -71,16 +71,16 @@ def verify(found: Found, deadline: Deadline) -> Viewer:
     return viewers[0]
 
 
-def _nothing_to_ask_with(credential: Credential) -> str:
+def _unusable(credential: Credential) -> str:
     if credential.problem is not None:
         return credential.problem
     if credential.source is None:
-        return "there is no credential to send"
+        return "no credential to send"
     if credential.flaw is not None:
         return (
             f"the server was not contacted, since the client would not use the credential: {credential.flaw}"
         )
-    return f"an identity token ({credential.source}) can't be verified from here"
+    return f"an identity token ({credential.source}) cannot be verified from here"
 
 
 class _Exchange:
@@ -127,17 +127,17 @@ class _Exchange:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
-            return self._unknown("the server answers with something else than JSON")
+            return self._unknown("the server's answer is not JSON")
         if isinstance(answer, dict) and answer.get("errors"):
             return self._unknown(
-                f"the server answers with an error: {self._safe(_message(answer['errors']))}"
+                f"the server answered with an error: {self._safe(_message(answer['errors']))}"
             )
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, dict) or not isinstance(data.get("viewer", ""), dict | None):
-            return self._unknown("the server does not answer as one of W&B")
+            return self._unknown("the server's answer is not that of a W&B server")
         viewer = data["viewer"]
         if viewer is None:
-            return self._refused("the server knows no account for the credential")
+            return self._refused("the server has no account for the credential")
         username = viewer.get("username")
         entities = tuple(dict.fromkeys(self._safe(name) for name in _entities(viewer)))
         shown = self._safe(username) if isinstance(username, str) else None
@@ -152,12 +152,12 @@ class _Exchange:
         if 300 <= status < 400:
             return f"the server redirects{self._target(location)}, and a credential is not sent after it"
         if status == HTTPStatus.NOT_FOUND:
-            return "the server has no W&B at this URL"
+            return "no W&B server at this URL"
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return "the proxy demands a password"
         if status >= 500:
             return f"the server fails{self._way}"
-        return "the server does not answer the question"
+        return "the server's answer does not name the account"
 
     def _target(self, location: str | None) -> str:
         try:
@@ -175,18 +175,18 @@ class _Exchange:
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"the server's certificate is not trusted: {said}"
         if isinstance(error, ssl.SSLError):
-            return f"there is no TLS connection to the server: {said}"
+            return f"could not establish a TLS connection to the server: {said}"
         if isinstance(error, socket.gaierror):
             return f"{_lookup(error)}{self._way}"
         if isinstance(error, ConnectionRefusedError):
             return f"the connection is refused{self._way}"
         if isinstance(error, _CLOSED):
-            return f"the connection was closed before there was a whole answer{self._way}"
+            return f"the connection was closed before the answer was complete{self._way}"
         if isinstance(error, http.client.InvalidURL | ValueError):
             return "the URL of the server cannot be queried"
         if isinstance(error, http.client.HTTPException):
             return f"the server does not speak HTTP{self._way}"
-        return f"the server can't be reached{self._way}: {said}"
+        return f"the server cannot be reached{self._way}: {said}"
 
     @property
     def _way(self) -> str:
@@ -237,7 +237,7 @@ def _entities(viewer: Mapping[str, Any]) -> list[str]:
 def _message(errors: object) -> str:
     first = errors[0] if isinstance(errors, list) else errors
     message = first.get("message") if isinstance(first, dict) else first
-    return message if isinstance(message, str) else "of a form that is not known"
+    return message if isinstance(message, str) else "of an unknown form"
 
 
 def _said(error: BaseException | str) -> str:
@@ -250,8 +250,8 @@ def _said(error: BaseException | str) -> str:
 
 def _lookup(error: socket.gaierror) -> str:
     if error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}:
-        return "there is no such host"
-    return f"the name of the host can't be looked up: {error.strerror}"
+        return "no such host"
+    return f"the name of the host cannot be looked up: {error.strerror}"
 
 
 # -- HTTP against a deadline ------------------------------------------------------------------

@@ -98,7 +98,7 @@ def query(host: HostSpec, command: str, deadline: Deadline, stop: threading.Even
         backend.run(command)
     except Exception as error:  # noqa: BLE001 - an ssh that fails is a RuntimeError; what it said is in done
         if not done:
-            return Reply("", _could_not_ask(error), 0.0)
+            return Reply("", _not_queried(error), 0.0)
     return _reply(host, done[-1])
 
 
@@ -126,12 +126,12 @@ def _backend(host: HostSpec, deadline: Deadline, get_backend: Callable[..., Any]
 
 _NO_TESTINFRA = Trouble(
     "testinfra",
-    "can't be reached: pytest-testinfra is not installed",
+    "cannot be reached: pytest-testinfra is not installed",
     "Install it: pip install 'pytest-metaopt[nodes]'",
 )
 
 
-def _could_not_ask(error: Exception) -> Trouble:
+def _not_queried(error: Exception) -> Trouble:
     message = shortened(redact(one_line(printable(str(error)))), _SHOWN_CHARACTERS) or type(error).__name__
     return Trouble("other", f"could not be queried: {message}", "Correct the node's host spec.")
 
@@ -162,7 +162,7 @@ def _other_trouble(host: HostSpec, result: Result) -> Trouble:
     return Trouble(
         "other",
         f"could not be queried ({result.problem}){tail}",
-        f"Let this work by hand: {_by_hand(host)}",
+        f"Make this command work: {_by_hand(host)}",
     )
 
 
@@ -198,8 +198,8 @@ def _known_as(host: HostSpec) -> str:
 def _too_slow(message: str) -> Trouble:
     return Trouble(
         "run",
-        f"was reached, but did not say everything ({message})",
-        "Look at its load and for processes in state D (ps -eo pid,stat,cmd); or allow it more time with"
+        f"was reached, but answered only in part ({message})",
+        "Check its load, and look for processes in state D (ps -eo pid,stat,cmd); or allow it more time with"
         " --metaopt-timeout.",
     )
 
@@ -226,33 +226,36 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
             return _too_slow(result.problem or "")
         return Trouble(
             "run",
-            f"was reached, but its shell did not run the questions ({result.problem}): {words}",
-            f"Let this work by hand: ssh -o BatchMode=yes {where} 'echo true | sh'",
+            f"was reached, but its shell did not run the probe script ({result.problem}): {words}",
+            f"Make this command work: ssh -o BatchMode=yes {where} 'echo true | sh'",
         )
     if reached["agreed"]:
         return Trouble(
             "login",
-            f"does not let us in: {words or result.problem}",
+            f"refuses the login: {words or result.problem}",
             "Put your public key on it (ssh-copy-id), load the private one (ssh-add), and look at the user in"
             " the host spec; no password is ever requested.",
         )
     if reached["answered"]:
         return Trouble(
             "kex",
-            "took the connection, but the key exchange of ssh stalled: small packets arrive and large ones"
-            " are lost, as with an MTU mismatch on the way (MN4)",
-            f"Look at the MTU of its interface and of each hop: ping -M do -s 1472 {host.host}, then -s 8972;"
+            "accepted the connection, but the SSH key exchange stalled: small packets arrive and large ones"
+            " are lost, as with an MTU mismatch on the path (MN4)",
+            f"Check the MTU of its interface and of each hop: ping -M do -s 1472 {host.host}, then -s 8972;"
             " set one MTU everywhere (ip link set DEV mtu 1500).",
         )
     if reached["connected"]:
         return Trouble(
             "silent",
-            "takes connections, but its sshd never answers",
-            "Its sshd hangs, or it is out of processes or memory: look at its console, restart sshd or it.",
+            "accepts connections, but its sshd never answers",
+            "Its sshd hangs, or it is out of processes or memory: check its console, restart sshd or the"
+            " machine.",
         )
     if "Could not resolve hostname" in words:
         return Trouble(
-            "name", f"has a name that is not known here: {words}", "Look at the spelling, DNS and ssh_config."
+            "name",
+            f"has a name that does not resolve here: {words}",
+            "Check the spelling, DNS and ssh_config.",
         )
     if "configuration option" in words or "config file" in words:
         return Trouble(
@@ -264,12 +267,12 @@ def ssh_trouble(host: HostSpec, result: Result) -> Trouble:
         return Trouble(
             "refused",
             f"refuses connections: {words}",
-            "Let sshd run on it, look at the port and the firewall.",
+            "Start sshd on it; check the port and the firewall.",
         )
     return Trouble(
         "connect",
-        f"can't be reached: {words or result.problem}",
-        f"Look whether it is up (ping {host.host}), at the address, the route and the firewall.",
+        f"cannot be reached: {words or result.problem}",
+        f"Check whether it is up (ping {host.host}), the address, the route and the firewall.",
     )
 
 
@@ -279,10 +282,10 @@ def _host_key_trouble(host: HostSpec, said: str) -> Trouble:
         f"shows {'another host key than known_hosts has' if changed else 'a host key that is not known'}"
     )
     advice = (
-        f"If the machine was made anew: ssh-keygen -R {_known_as(host)}, and accept the new key;"
-        " else somebody may be in between."
+        f"If the machine was reinstalled: ssh-keygen -R {_known_as(host)}, and accept the new key;"
+        " otherwise somebody may intercept the connection."
         if changed
-        else f"Look whether the key is the right one, then accept it: ssh {_destination(host)}"
+        else f"Verify the key, then accept it: ssh {_destination(host)}"
     )
     return Trouble("host key", message, advice)
 

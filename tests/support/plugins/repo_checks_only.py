@@ -17,7 +17,7 @@ from pytest_metaopt.session import options
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Take the other modules of checks out of the table, unless nothing of ours is imported anyway."""
-    if options.asked_for(config):
+    if options.is_requested(config):
         from pytest_metaopt.documents.kinds import KINDS
 
         kinds = cast("dict[str, Any]", KINDS)

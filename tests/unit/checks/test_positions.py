@@ -46,7 +46,7 @@ def places(failure: Failure) -> list[tuple[int | None, int | None]]:
 
 
 @pytest.mark.parametrize(("kind", "check"), CHECKS, ids=[f"{kind.name}-{check.id}" for kind, check in CHECKS])
-def test_a_finding_that_names_no_position_has_that_of_what_the_check_is_asked_of(
+def test_a_finding_that_names_no_position_has_that_of_what_the_check_is_queried_of(
     tmp_path: Path, kind: Kind, check: Check
 ) -> None:
     path = tmp_path / f"document{kind.suffixes[0]}"

@@ -281,10 +281,10 @@ def test_values_that_json_cannot_hold_end_the_session_with_exit_2_and_say_quote_
     result = project.pytest(*arguments)
     assert result.ret == 2
     for name, (_, field, line) in NOT_JSON.items():
-        told = [entry for entry in result.outlines if entry.startswith(f"{name}/campaign.yaml:{line}:")]
-        assert len(told) == 1, (name, told)
-        assert field in told[0]
-        assert "quote it" in told[0] or "quote them" in told[0], told[0]
+        reported = [entry for entry in result.outlines if entry.startswith(f"{name}/campaign.yaml:{line}:")]
+        assert len(reported) == 1, (name, reported)
+        assert field in reported[0]
+        assert "quote it" in reported[0] or "quote them" in reported[0], reported[0]
     assert "Traceback" not in result.stdout.str()
     assert not [name for name in project.tree() if ".ml-metaopt" in name or ".gitignore" in name]
 
@@ -294,7 +294,7 @@ def test_values_that_json_cannot_hold_end_the_session_with_exit_2_and_say_quote_
     [f"campaign:\n  name: {HUGE_HEX}\n", f"campaign_name: {HUGE_HEX}\n"],
     ids=["campaign.name", "campaign_name"],
 )
-def test_a_huge_integer_as_the_campaigns_name_is_told_to_be_quoted(tmp_path: Path, text: str) -> None:
+def test_a_huge_integer_as_the_campaigns_name_has_to_be_quoted(tmp_path: Path, text: str) -> None:
     # Python refuses to write integers of more than 4,300 digits; the id is written, and so is the hash.
     path = tmp_path / "campaign.yaml"
     path.write_text(text)
@@ -313,7 +313,7 @@ def test_a_huge_integer_as_the_campaigns_name_is_told_to_be_quoted(tmp_path: Pat
         (float("-inf"), "-inf"),
         (1 << 20_000, "too large"),
     ],
-    # Ids of their own: pytest can't write the last value.
+    # Ids of their own: pytest cannot write the last value.
     ids=["bytes", "date", "datetime", "set", "nan", "infinity", "huge"],
 )
 @pytest.mark.parametrize("place", [("campaign", "name"), ("objective", "direction"), ("wandb", "entity")])

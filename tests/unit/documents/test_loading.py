@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_metaopt.core.document import DocumentError, Position
+from pytest_metaopt.documents.sources import yaml as yaml_source
 from pytest_metaopt.documents.sources.yaml import YamlTree, read_yaml_mapping
 from tests.support.project import CAMPAIGN, CAMPAIGN_NAME, Project
 from tests.support.scale import examples
@@ -121,8 +122,8 @@ def test_what_is_no_campaign_is_refused_in_one_line_with_its_place(tmp_path: Pat
     with pytest.raises(DocumentError) as caught:
         read(tmp_path, data)
     error = caught.value
-    told = f"{tmp_path / 'campaign.yaml'}:{place}: " if place else f"{tmp_path / 'campaign.yaml'}: "
-    assert str(error).startswith(told)
+    reported = f"{tmp_path / 'campaign.yaml'}:{place}: " if place else f"{tmp_path / 'campaign.yaml'}: "
+    assert str(error).startswith(reported)
     assert problem in str(error)
     assert str(error).isprintable()  # one line, and nothing in it that steers a terminal
     assert error.position == (Position(*map(int, place.split(":"))) if place else None)
@@ -142,15 +143,15 @@ def test_refused_campaigns_end_the_session_with_exit_2_one_line_each_and_nothing
     assert result.ret == 2
     for name, (_, place, problem) in REFUSED.items():
         where = f"{name}/campaign.yaml:{place}: " if place else f"{name}/campaign.yaml: "
-        told = [line for line in result.outlines if line.startswith(where)]
-        assert len(told) == 1, (name, told)
-        assert problem in told[0]
+        reported = [line for line in result.outlines if line.startswith(where)]
+        assert len(reported) == 1, (name, reported)
+        assert problem in reported[0]
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     made = [name for name in project.tree() if name.endswith((".ml-metaopt", ".gitignore", "ran"))]
     assert made == []
 
 
-# -- what can't be opened ------------------------------------------------------------------------
+# -- what cannot be opened ------------------------------------------------------------------------
 
 
 def unopenable(project: Project, kind: str) -> Path:
@@ -188,8 +189,8 @@ def test_a_campaign_that_is_no_file_ends_the_session_with_exit_2(
     result = project.pytester.runpytest_subprocess("--metaopt-campaign", path.name, timeout=60)
     output = result.stdout.str() + result.stderr.str()
     assert result.ret == 2
-    told = [line for line in output.splitlines() if path.name in line and problem in line]
-    assert told
+    reported = [line for line in output.splitlines() if path.name in line and problem in line]
+    assert reported
     assert "Traceback" not in output
     assert f"did you mean '{path.name}'" not in output
     assert {".ml-metaopt", ".gitignore", "ran"}.isdisjoint(project.tree())
@@ -200,9 +201,9 @@ def test_a_missing_campaign_is_answered_with_the_nearest_name(project: Project) 
         "--metaopt-campaign", "ml_metaopt_campain.yaml", "--metaopt-campaign", "sub/x.yaml"
     )
     assert result.ret == 2
-    told = result.stderr.lines
-    assert [line for line in told if "ml_metaopt_campain.yaml" in line and f"'{CAMPAIGN_NAME}'" in line]
-    assert [line for line in told if "sub/x.yaml" in line and "no such campaign file" in line]
+    reported = result.stderr.lines
+    assert [line for line in reported if "ml_metaopt_campain.yaml" in line and f"'{CAMPAIGN_NAME}'" in line]
+    assert [line for line in reported if "sub/x.yaml" in line and "no such campaign file" in line]
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "device"])
@@ -241,12 +242,16 @@ def test_64_levels_are_read(tmp_path: Path) -> None:
     assert depth + 1 == 64  # the innermost list is empty
 
 
-def test_100_000_values_are_read_and_one_more_is_refused(tmp_path: Path) -> None:
+def test_as_many_values_as_the_limit_are_read_and_one_more_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert yaml_source.MAX_VALUES == 100_000
+    monkeypatch.setattr(yaml_source, "MAX_VALUES", 100)
     # The root and the list are values too.
-    tree = read(tmp_path, f"a: [{','.join('x' * 99_998)}]\n")
-    assert len(tree.value["a"]) == 99_998
-    with pytest.raises(DocumentError, match="more than 100000 values"):
-        read(tmp_path, f"a: [{','.join('x' * 99_999)}]\n")
+    tree = read(tmp_path, f"a: [{','.join('x' * 98)}]\n")
+    assert len(tree.value["a"]) == 98
+    with pytest.raises(DocumentError, match="more than 100 values"):
+        read(tmp_path, f"a: [{','.join('x' * 99)}]\n")
 
 
 def test_a_number_of_more_than_4300_characters_is_refused(tmp_path: Path) -> None:
@@ -376,7 +381,7 @@ READ: dict[str, bytes | str] = {
 def test_what_is_read_is_what_safe_load_reads(tmp_path: Path, name: str) -> None:
     data = READ[name]
     tree = read(tmp_path, data)
-    # repr tells apart what compares equal: 1 and True, and the order of keys.
+    # repr distinguishes what compares equal: 1 and True, and the order of keys.
     assert repr(plain(tree.value)) == repr(yaml.safe_load(data))
 
 

@@ -87,7 +87,7 @@ def test_a_timeout_kills_the_whole_group(body: str, tmp_path: Path) -> None:
     assert wait_until_gone(written_number(tmp_path / "pid"))
 
 
-def test_what_was_said_before_the_timeout_is_told() -> None:
+def test_what_was_said_before_the_timeout_is_reported() -> None:
     result = sh("echo begun; sleep 60", seconds=0.5)
     assert (result.ending, result.stdout) == ("timed out", "begun\n")
 
@@ -167,7 +167,7 @@ def test_output_without_end_ends_at_the_deadline() -> None:
     assert len(result.stdout) == MAX_OUTPUT
 
 
-def test_output_that_is_not_utf8_is_told_as_far_as_it_is() -> None:
+def test_output_that_is_not_utf8_is_reported_as_far_as_it_is() -> None:
     assert sh(r"printf 'a\377b'").stdout == "a\N{REPLACEMENT CHARACTER}b"
 
 

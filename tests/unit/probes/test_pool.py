@@ -17,7 +17,7 @@ from tests.support.probing import wait_until_gone, written_number
 
 
 class Named:
-    """A pool of probes that are asked for by name."""
+    """A pool of probes that are requested by name."""
 
     def __init__(self, limit: float, functions: dict[str, Callable[..., object]]) -> None:
         self.pool = Pool(limit=limit)
@@ -75,11 +75,11 @@ def test_a_fact_is_gathered_once() -> None:
     assert calls == [1]
 
 
-def test_only_what_is_asked_for_is_gathered() -> None:
-    pool = pool_of(asked=lambda: 1, other=lambda: 2)
-    pool.start(["asked"])
-    pool.get("asked")
-    assert [fact.name for fact in pool.gathered] == ["asked"]
+def test_only_what_is_queried_for_is_gathered() -> None:
+    pool = pool_of(queried=lambda: 1, other=lambda: 2)
+    pool.start(["queried"])
+    pool.get("queried")
+    assert [fact.name for fact in pool.gathered] == ["queried"]
 
 
 def test_a_fact_is_gathered_once_for_each_thing_that_it_is_about() -> None:
@@ -177,7 +177,7 @@ def test_the_time_runs_from_the_start_not_from_the_question() -> None:
     never.set()
 
 
-def test_a_command_that_hangs_is_told_by_its_probe() -> None:
+def test_a_command_that_hangs_is_reported_by_its_probe() -> None:
     pool = pool_of(limit=0.4, hangs=lambda run: run(["sleep", "60"]))
     fact = pool.get("hangs")
     assert fact.failure is None

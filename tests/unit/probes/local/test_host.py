@@ -36,7 +36,7 @@ def pool() -> Iterator[Pool]:
     found.close()
 
 
-def asked(pool: Pool, root: Path) -> Capability:
+def queried(pool: Pool, root: Path) -> Capability:
     fact = pool.get(CAPABILITY, {"project_root": root})
     assert fact.failure is None
     assert isinstance(fact.value, Capability)
@@ -84,8 +84,8 @@ QUOTAS = {
 
 @pytest.mark.parametrize("name", QUOTAS)
 def test_cores_are_those_of_affinity_and_quota(tmp_path: Path, name: str) -> None:
-    cgroup, files, wanted = QUOTAS[name]
-    assert cores(tree(tmp_path, cgroup, files)) == wanted
+    cgroup, files, expected = QUOTAS[name]
+    assert cores(tree(tmp_path, cgroup, files)) == expected
 
 
 @pytest.mark.skipif(
@@ -119,12 +119,12 @@ LIMITS = {
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_memory_is_the_limit_of_the_cgroups(tmp_path: Path, name: str) -> None:
-    cgroup, files, wanted = LIMITS[name]
-    assert memory_limit(tree(tmp_path, cgroup, files)) == wanted
+    cgroup, files, expected = LIMITS[name]
+    assert memory_limit(tree(tmp_path, cgroup, files)) == expected
 
 
 @pytest.mark.parametrize(
-    ("told", "wanted"),
+    ("reported", "expected"),
     [
         (None, [0, 1, 2]),
         ("", []),
@@ -137,9 +137,9 @@ def test_memory_is_the_limit_of_the_cgroups(tmp_path: Path, name: str) -> None:
         ("NoDevFiles", []),
     ],
 )
-def test_gpus_are_those_that_cuda_would_show(told: str | None, wanted: list[int]) -> None:
-    environ = {} if told is None else {"CUDA_VISIBLE_DEVICES": told}
-    assert [gpu.index for gpu in visible(GPUS, environ)] == wanted
+def test_gpus_are_those_that_cuda_would_show(reported: str | None, expected: list[int]) -> None:
+    environ = {} if reported is None else {"CUDA_VISIBLE_DEVICES": reported}
+    assert [gpu.index for gpu in visible(GPUS, environ)] == expected
 
 
 def program(folder: Path, name: str, body: str) -> None:
@@ -167,7 +167,7 @@ def test_gpus_that_nvidia_smi_lists(pool: Pool, smi_only: Path, tmp_path: Path) 
         "nvidia-smi",
         f"import sys\nassert '--format=csv,noheader,nounits' in sys.argv\nprint({SMI!r})",
     )
-    found = asked(pool, tmp_path)
+    found = queried(pool, tmp_path)
     assert [(gpu.name, gpu.vram_gib) for gpu in found.gpus] == [
         ("NVIDIA H100 80GB HBM3", 79.65),
         ("NVIDIA L4", 22.49),
@@ -177,11 +177,11 @@ def test_gpus_that_nvidia_smi_lists(pool: Pool, smi_only: Path, tmp_path: Path) 
     assert "NVIDIA L4 22 GiB" in str(found)
 
 
-def test_a_driver_that_does_not_answer_is_no_cuda_and_told(
+def test_a_driver_that_does_not_answer_is_no_cuda_and_reported(
     pool: Pool, smi_only: Path, tmp_path: Path
 ) -> None:
     program(smi_only, "nvidia-smi", "import sys\nprint('NVIDIA-SMI has failed')\nsys.exit(9)")
-    found = asked(pool, tmp_path)
+    found = queried(pool, tmp_path)
     assert (found.cuda, found.gpus) == (False, ())
     assert found.driver == "nvidia-smi: exit status 9: NVIDIA-SMI has failed"
     short = found.short_of(cores=0, ram_gib=0, cuda=True, vram_gib=1)
@@ -219,7 +219,7 @@ def test_this_host_tells_its_name_commit_and_torch_without_importing_it(
     commit = subprocess.run(
         [git, "rev-parse", "HEAD"], cwd=tmp_path / "p", capture_output=True, text=True
     ).stdout.strip()
-    found = asked(pool, tmp_path / "p")
+    found = queried(pool, tmp_path / "p")
     assert found.hostname
     assert found.cores == cores()
     assert found.ram_gib is not None
@@ -232,7 +232,7 @@ def test_this_host_tells_its_name_commit_and_torch_without_importing_it(
     assert set(found.to_json()) == {
         *("hostname", "cores", "ram_gib", "cuda", "vram_gib", "gpus", "torch", "git_commit", "driver"),
     }
-    assert asked(pool, tmp_path / "site").git_commit is None
+    assert queried(pool, tmp_path / "site").git_commit is None
 
 
 def test_what_nvidia_smi_writes_otherwise_is_no_gpu() -> None:
@@ -264,9 +264,11 @@ def test_nvml_and_nvidia_smi_agree_on_the_gpus() -> None:
         assert (found or [], trouble) == ([], None)
         return
     query = ["nvidia-smi", "--query-gpu=index,name,uuid,memory.total", "--format=csv,noheader,nounits"]
-    told = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    reported = subprocess.run(query, capture_output=True, text=True, check=True).stdout
     assert found == listed
-    assert [(gpu.index, gpu.uuid) for gpu in listed] == [(gpu.index, gpu.uuid) for gpu in gpus_of_smi(told)]
+    assert [(gpu.index, gpu.uuid) for gpu in listed] == [
+        (gpu.index, gpu.uuid) for gpu in gpus_of_smi(reported)
+    ]
     assert [gpu.vram_gib for gpu in listed] == pytest.approx(
-        [gpu.vram_gib for gpu in gpus_of_smi(told)], rel=0.02
+        [gpu.vram_gib for gpu in gpus_of_smi(reported)], rel=0.02
     )

@@ -11,16 +11,16 @@ import pytest
 from pytest_metaopt.probes.command import Deadline, Runner
 from pytest_metaopt.probes.local.training_code import (
     Models,
-    ask_registry,
     named_object,
     options_of_help,
+    query_registry,
     query_trainer,
 )
 
 
 def registry(root: Path, source: str, limit: float = 20) -> Models:
     (root / "registry_code.py").write_text(source)
-    return ask_registry("registry_code:REGISTRY", root, Runner(Deadline.after(limit)))
+    return query_registry("registry_code:REGISTRY", root, Runner(Deadline.after(limit)))
 
 
 PRINTS = """
@@ -81,23 +81,23 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_registry_is_one_line_in_time(tmp_path: Path, name: str) -> None:
-    source, wanted = BROKEN[name]
+    source, expected = BROKEN[name]
     started = time.monotonic()
     found = registry(tmp_path, f"print('noise' * 100000)\n{source}", limit=2 if name == "sleeps" else 20)
     assert time.monotonic() - started < 20
     assert found.names == ()
     assert found.problem is not None
-    assert wanted in found.problem
+    assert expected in found.problem
     assert found.problem.isprintable()
     assert len(found.problem) <= 300
 
 
 def test_what_is_no_module_and_name_is_said(tmp_path: Path) -> None:
     run = Runner(Deadline.after(20))
-    assert ask_registry("nowhere.models:R", tmp_path, run).problem == (
-        "there is no module 'nowhere'; is the training code installed here?"
+    assert query_registry("nowhere.models:R", tmp_path, run).problem == (
+        "module 'nowhere' not found; is the training code installed here?"
     )
-    assert ask_registry("models.py", tmp_path, run).problem == "is not of the form package.module:NAME"
+    assert query_registry("models.py", tmp_path, run).problem == "is not of the form package.module:NAME"
     assert named_object("a.b:C.d") == ("a.b", "C.d")
     for text in ("a", "a:", ":b", "a:b:c", "a b:c", "a.:b", "a;import os:b"):
         assert named_object(text) is None
@@ -109,8 +109,8 @@ def test_the_registry_of_a_package_in_the_project_and_not_of_ours(tmp_path: Path
     # Modules of the project that have the names of ours are the project's.
     (tmp_path / "command.py").write_text("NAMES = ['mine']\n")
     run = Runner(Deadline.after(20))
-    assert ask_registry("fleet.models:Zoo.NAMES", tmp_path, run).names == ("a",)
-    assert ask_registry("command:NAMES", tmp_path, run).names == ("mine",)
+    assert query_registry("fleet.models:Zoo.NAMES", tmp_path, run).names == ("a",)
+    assert query_registry("command:NAMES", tmp_path, run).names == ("mine",)
 
 
 ARGPARSE_HELP = """\
@@ -156,7 +156,7 @@ def test_options_are_read_from_a_help_text() -> None:
     assert clicked["amp"].refusal(True) is None
 
 
-def test_a_script_that_is_no_python_is_asked_for_its_help(tmp_path: Path) -> None:
+def test_a_script_that_is_no_python_is_queried_for_its_help(tmp_path: Path) -> None:
     script = tmp_path / "train"
     script.write_text("#!/bin/sh\n[ \"$1\" = --help ] && echo '  --epochs N  how many'\n")
     script.chmod(0o755)
@@ -171,7 +171,7 @@ def test_a_script_that_is_no_python_is_asked_for_its_help(tmp_path: Path) -> Non
     )
 
 
-def test_ten_thousand_values_are_asked_at_once(tmp_path: Path) -> None:
+def test_ten_thousand_values_are_queried_at_once(tmp_path: Path) -> None:
     (tmp_path / "trainer_code.py").write_text(
         "import argparse\ndef build():\n    p = argparse.ArgumentParser()\n"
         "    p.add_argument('--seed', type=int)\n    p.add_argument('--optim', choices=['a'])\n    return p\n"
@@ -182,4 +182,4 @@ def test_ten_thousand_values_are_asked_at_once(tmp_path: Path) -> None:
     assert found.problem is None
     assert len(found.refused) == 10_000
     assert found.refusal("seed", 7) is None
-    assert found.refusal("optim", "x7") == "is none of a"
+    assert found.refusal("optim", "x7") == "is not one of a"

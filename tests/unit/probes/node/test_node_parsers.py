@@ -39,7 +39,7 @@ _TEXT = st.lists(
 ).map(" ".join)
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(text=_TEXT, status=st.sampled_from([0, 1, 124, 127, 137, None]))
 def test_nothing_that_a_node_says_makes_a_parser_raise(text: str, status: int | None) -> None:
     found = facts(status, **dict.fromkeys(QUESTIONS, text))

@@ -257,7 +257,7 @@ def test_uncorrected_errors_of_sram_and_dram() -> None:
     assert (gpu.uncorrected_volatile, gpu.uncorrected_aggregate) == (7, 7)
 
 
-def test_uncorrected_errors_of_sram_told_apart() -> None:
+def test_uncorrected_errors_of_sram_distinguished() -> None:
     gpu = only(
         smi(
             "590.44.01-rtx-pro-6000",
@@ -306,7 +306,7 @@ def test_pages_that_await_retirement() -> None:
     ],
 )
 def test_the_fabric(state: str, status: str, fabric: Fabric, ready: bool) -> None:
-    """The states as ``nvidia-smi -q`` tells them of H100 and GB200: none is published as XML.
+    """The states as ``nvidia-smi -q`` prints them of H100 and GB200: none is published as XML.
 
     https://github.com/Azure/azhpc-images/pull/506, https://github.com/NVIDIA/gpu-operator/issues/2511
     """
@@ -322,8 +322,8 @@ def test_the_fabric(state: str, status: str, fabric: Fabric, ready: bool) -> Non
 
 
 def test_what_the_driver_asks_for() -> None:
-    asked = ("<gpu_recovery_action>None<", "<gpu_recovery_action>Drain and Reset<")
-    assert only(smi("590.44.01-rtx-pro-6000", asked)).recovery == "Drain and Reset"
+    queried = ("<gpu_recovery_action>None<", "<gpu_recovery_action>Drain and Reset<")
+    assert only(smi("590.44.01-rtx-pro-6000", queried)).recovery == "Drain and Reset"
     required = ("<reset_required>No<", "<reset_required>Yes<")
     assert only(smi("535.54.03-a100-mig", required)).recovery == "Reset"
     recommended = ("<drain_and_reset_recommended>No<", "<drain_and_reset_recommended>Yes<")
@@ -349,9 +349,9 @@ def test_a_lost_gpu_among_others() -> None:
 @pytest.mark.parametrize(
     ("recording", "status", "problem"),
     [
-        ("missing", 127, "no NVIDIA driver: there is no nvidia-smi"),
-        ("missing", 0, "no NVIDIA driver: there is no nvidia-smi"),
-        ("no-communication", 9, "nvidia-smi can't communicate with the NVIDIA driver"),
+        ("missing", 127, "no NVIDIA driver: nvidia-smi not found"),
+        ("missing", 0, "no NVIDIA driver: nvidia-smi not found"),
+        ("no-communication", 9, "nvidia-smi cannot communicate with the NVIDIA driver"),
         ("no-devices", 6, "nvidia-smi finds no devices"),
         (
             "mismatch",
@@ -380,7 +380,7 @@ def test_a_driver_that_hangs(status: int | None) -> None:
 
 
 def test_nothing_said() -> None:
-    assert driver(Output(" \n", 3)).problem == "nvidia-smi says nothing (exit status 3)"
+    assert driver(Output(" \n", 3)).problem == "nvidia-smi printed nothing (exit status 3)"
 
 
 def test_an_answer_that_is_cut_off() -> None:
@@ -391,7 +391,7 @@ def test_an_answer_that_is_cut_off() -> None:
 def test_an_answer_that_is_no_xml() -> None:
     found = smi("515.105.01-t4", ("</fb_memory_usage>", "</fb>"))
     assert found.problem is not None
-    assert found.problem.startswith("the XML of nvidia-smi can't be read: mismatched tag")
+    assert found.problem.startswith("the XML of nvidia-smi cannot be read: mismatched tag")
 
 
 def test_no_gpu_in_the_answer() -> None:
@@ -408,11 +408,11 @@ def test_entities_are_refused() -> None:
     hidden = f"<nvidia_smi_log>{LAUGHS}<gpu><product_name>&b;</product_name></gpu></nvidia_smi_log>"
     problem = driver(Output(hidden, 0)).problem
     assert problem is not None
-    assert problem.startswith("the XML of nvidia-smi can't be read")
+    assert problem.startswith("the XML of nvidia-smi cannot be read")
 
 
 def test_too_long_an_answer() -> None:
-    assert driver(Output(" " * (5 << 20), 0)).problem == "nvidia-smi says more than 4 MiB"
+    assert driver(Output(" " * (5 << 20), 0)).problem == "nvidia-smi printed more than 4 MiB"
 
 
 @pytest.mark.parametrize(
@@ -506,8 +506,8 @@ DENIED = "dmesg: read kernel buffer failed: Operation not permitted"
 @pytest.mark.parametrize(
     ("output", "problem"),
     [
-        (Output(f"kernel log: not readable\n{DENIED}\n", 1), f"the kernel's log can't be read: {DENIED}"),
-        (Output("", 1), "the kernel's log can't be read"),
+        (Output(f"kernel log: not readable\n{DENIED}\n", 1), f"the kernel's log cannot be read: {DENIED}"),
+        (Output("", 1), "the kernel's log cannot be read"),
         (Output("", None), "reading the kernel's log hangs"),
         (Output("", 124), "reading the kernel's log hangs"),
     ],
@@ -581,7 +581,7 @@ NONE = "process: none\n"
         ),
         (shown("not-found", "inactive", "dead") + NONE, FabricManager("absent")),
         (recorded("fabric-manager-no-systemd.txt"), FabricManager("absent")),
-        ("", FabricManager("unknown", None, "the node says: nothing")),
+        ("", FabricManager("unknown", None, "the node printed: nothing")),
     ],
 )
 def test_the_fabric_manager(text: str, expected: FabricManager) -> None:
@@ -590,7 +590,7 @@ def test_the_fabric_manager(text: str, expected: FabricManager) -> None:
 
 @pytest.mark.parametrize("status", [None, 124])
 def test_a_fabric_manager_that_hangs(status: int | None) -> None:
-    expected = FabricManager("unknown", None, "asking for the fabric manager hangs")
+    expected = FabricManager("unknown", None, "the query of the fabric manager hangs")
     assert fabric_manager(Output("", status)) == expected
 
 
@@ -641,7 +641,7 @@ def write_tool(path: Path, does: str) -> None:
 
 @pytest.fixture
 def tool(node: Path) -> Callable[[str, str], None]:
-    """Put a tool on PATH that does what is told."""
+    """Put a tool on PATH that does what it is given."""
 
     def put(name: str, does: str) -> None:
         write_tool(node / name, does)
@@ -665,7 +665,7 @@ def said(section: str, node: Path) -> Output:
 
 
 def test_commands_where_no_tool_is(node: Path) -> None:
-    assert driver(said("nvidia_smi", node)).problem == "no NVIDIA driver: there is no nvidia-smi"
+    assert driver(said("nvidia_smi", node)).problem == "no NVIDIA driver: nvidia-smi not found"
     assert fabric_manager(said("fabric_manager", node)).state == "absent"
     assert said("fabric_manager", node).status == 0
 
@@ -744,7 +744,9 @@ def test_command_of_the_kernel_log_without_a_right_to_read(
 ) -> None:
     tool("dmesg", f"echo '{DENIED}' >&2; exit 1")
     tool("cat", "exit 1")  # nor the files
-    assert xids(said("kernel_log", node)) == KernelLog(False, f"the kernel's log can't be read: {DENIED}", ())
+    assert xids(said("kernel_log", node)) == KernelLog(
+        False, f"the kernel's log cannot be read: {DENIED}", ()
+    )
 
 
 def test_command_of_the_fabric_manager(node: Path, tool: Callable[[str, str], None]) -> None:
@@ -778,7 +780,7 @@ H100 = "NVIDIA H100 80GB HBM3"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("expected", "found"),
     [
         ("A100", A100),
         ("A100", "NVIDIA A100-SXM4-40GB"),
@@ -828,12 +830,12 @@ H100 = "NVIDIA H100 80GB HBM3"
         ("RTXPRO6000", "NVIDIA RTX PRO 6000 Blackwell Server Edition"),
     ],
 )
-def test_a_model_that_is_as_ordered(wanted: str, found: str) -> None:
-    assert accepts_model(wanted, found)
+def test_a_model_that_is_as_ordered(expected: str, found: str) -> None:
+    assert accepts_model(expected, found)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("expected", "found"),
     [
         ("L4", "NVIDIA L40"),
         ("L4", "NVIDIA L40S"),
@@ -873,8 +875,8 @@ def test_a_model_that_is_as_ordered(wanted: str, found: str) -> None:
         ("A100", "unknown"),
     ],
 )
-def test_a_model_that_is_not_as_ordered(wanted: str, found: str) -> None:
-    assert not accepts_model(wanted, found)
+def test_a_model_that_is_not_as_ordered(expected: str, found: str) -> None:
+    assert not accepts_model(expected, found)
 
 
 @pytest.mark.parametrize(
@@ -969,11 +971,13 @@ def test_no_changed_recording_makes_a_parser_raise(data: st.DataObject) -> None:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(st.text(), st.text(), st.integers(0, 1 << 40))
-def test_no_order_makes_a_judge_raise(wanted: str, found: str, mib: int) -> None:
-    accepts_model(wanted, found)
-    memory_problem(wanted, mib)
+def test_no_order_makes_a_judge_raise(expected: str, found: str, mib: int) -> None:
+    accepts_model(expected, found)
+    memory_problem(expected, mib)
 
 
 def test_every_recording_has_a_source() -> None:
-    told = recorded("README.md")
-    assert [path.name for path in sorted(FOLDER.iterdir()) if f"`{path.name}`" not in told] == ["README.md"]
+    reported = recorded("README.md")
+    assert [path.name for path in sorted(FOLDER.iterdir()) if f"`{path.name}`" not in reported] == [
+        "README.md"
+    ]

@@ -46,7 +46,7 @@ def run(shell: list[str], text: str, folder: Path | None = None, **environ: str)
     return done.stdout
 
 
-def asked(
+def queried(
     shell: list[str], questions: Mapping[str, Question | str], folder: Path | None = None, **environ: str
 ) -> dict[str, Output]:
     """Ask a shell, and read what it says."""
@@ -64,7 +64,7 @@ def saying(what: bytes, status: int = 0) -> str:
 
 
 def test_what_each_question_said_and_its_status(shell: list[str]) -> None:
-    found = asked(
+    found = queried(
         shell,
         {
             "plain": "echo one; echo two",
@@ -131,7 +131,7 @@ def test_any_output_comes_back_as_it_was(kind: str, said: list[tuple[bytes, int]
     if shutil.which(shell[0]) is None:
         pytest.skip(f"there is no {shell[0]} here")
     names = ["a", "b", "c", "d"][: len(said)]
-    found = asked(shell, {name: saying(*one) for name, one in zip(names, said, strict=True)})
+    found = queried(shell, {name: saying(*one) for name, one in zip(names, said, strict=True)})
     assert found == {
         name: Output(what.decode("utf-8", "replace"), status)
         for name, (what, status) in zip(names, said, strict=True)
@@ -139,19 +139,19 @@ def test_any_output_comes_back_as_it_was(kind: str, said: list[tuple[bytes, int]
 
 
 def test_a_megabyte_comes_back(shell: list[str]) -> None:
-    found = asked(shell, {"a": "head -c 1000000 /dev/zero | tr '\\0' x", "b": "echo b"})
+    found = queried(shell, {"a": "head -c 1000000 /dev/zero | tr '\\0' x", "b": "echo b"})
     assert found == {"a": Output("x" * 1_000_000, 0), "b": Output("b\n", 0)}
 
 
 def test_a_forged_mark_ends_nothing(shell: list[str]) -> None:
     other = secrets.token_hex(12)
     lie = f"\n{other} end a 0\n\n{other} begin b\nlie\n{other} end b 0\n"
-    found = asked(shell, {"a": saying(lie.encode()), "b": "echo truth"})
+    found = queried(shell, {"a": saying(lie.encode()), "b": "echo truth"})
     assert found == {"a": Output(lie, 0), "b": Output("truth\n", 0)}
 
 
 def test_commands_do_not_know_the_mark(shell: list[str]) -> None:
-    found = asked(shell, {"a": 'echo "[$mark]"; env | grep -c \'' + MARK[:8] + "'"})
+    found = queried(shell, {"a": 'echo "[$mark]"; env | grep -c \'' + MARK[:8] + "'"})
     assert found["a"].text == "[]\n0\n"
 
 
@@ -179,9 +179,9 @@ def test_a_mark_is_quoted(tmp_path: Path) -> None:
 # -- limits ----------------------------------------------------------------------------------------
 
 
-def test_what_hangs_is_stopped_and_the_rest_is_asked(shell: list[str]) -> None:
+def test_what_hangs_is_stopped_and_the_rest_is_queried(shell: list[str]) -> None:
     started = time.monotonic()
-    found = asked(
+    found = queried(
         shell,
         {
             "before": "echo before",
@@ -201,18 +201,18 @@ def test_what_hangs_is_stopped_and_the_rest_is_asked(shell: list[str]) -> None:
         assert found[name].problem == "did not answer in time"
 
 
-def test_without_timeout_everything_is_asked_all_the_same(tmp_path: Path) -> None:
+def test_without_timeout_everything_is_queried_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "timeout").write_text("#!/bin/sh\nexit 125\n")
     (tmp_path / "timeout").chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    assert asked(["sh"], {"a": "echo a; exit 4", "b": "cat"}, PATH=path) == {
+    assert queried(["sh"], {"a": "echo a; exit 4", "b": "cat"}, PATH=path) == {
         "a": Output("a\n", 4),
         "b": Output("", 0),
     }
 
 
 def test_a_bare_path_is_filled_up() -> None:
-    found = asked(["/bin/sh"], {"a": "command -v sh >/dev/null && echo there"}, PATH="/nowhere")
+    found = queried(["/bin/sh"], {"a": "command -v sh >/dev/null && echo there"}, PATH="/nowhere")
     assert found == {"a": Output("there\n", 0)}
 
 

@@ -111,7 +111,7 @@ def test_refuses_before_git_sees_it(value: str, root: Path) -> None:
     assert (found.reachable, found.trouble) == (False, "refused")
     assert found.message == refusal(value)
     assert found.shown.isprintable()
-    assert run.asked == []
+    assert run.queried == []
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def https(root: Path, commit: str, certificate: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def prompt(root: Path, script: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Programs that would ask the user, everywhere where git looks for one; gives what they write."""
-    asked = root.parent / "ASKED"
-    program = script("ask-the-user", f"echo asked >> {asked}; echo {PASSWORD}")
+    queried = root.parent / "QUERIED"
+    program = script("ask-the-user", f"echo queried >> {queried}; echo {PASSWORD}")
     for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
         monkeypatch.setenv(name, str(program))
     monkeypatch.setenv("DISPLAY", ":0")
     (Path.home() / ".gitconfig").write_text(f"[core]\n\taskPass = {program}\n")
-    return asked
+    return queried
 
 
 def test_https(https: str, root: Path, commit: str, run: Runner) -> None:
@@ -400,7 +400,7 @@ def test_another_ssh_program_is_left_alone(
     assert "BatchMode" not in (root.parent / "arguments").read_text()
 
 
-def test_traces_of_git_are_not_told(root: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_of_git_are_not_reported(root: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIT_TRACE", "GIT_TRACE_CURL", "GIT_CURL_VERBOSE"):
         monkeypatch.setenv(name, "1")
     found = query("https://user:s3cr3t@127.0.0.1:1/x.git", root, run)

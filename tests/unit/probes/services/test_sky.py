@@ -79,7 +79,7 @@ def test_enabled(name: str) -> None:
     found = query("vast", run)
     assert found == Cloud("vast", enabled=True, capabilities=("compute",))
     assert found.computes
-    assert run.asked == [JSON]
+    assert run.queried == [JSON]
 
 
 VAST_REASON = """\
@@ -96,7 +96,7 @@ def test_disabled_comes_with_the_reason_of_skypilot(name: str) -> None:
     found = query("vast", run)
     assert found == Cloud("vast", enabled=False, reason=VAST_REASON)
     assert not found.computes
-    assert run.asked == [JSON, PLAIN]
+    assert run.queried == [JSON, PLAIN]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_reason_may_be_late() -> None:
 def test_a_name_that_skypilot_does_not_know(name: str) -> None:
     found = query("vast", Replay(answers={JSON: NOW[name]}))
     assert found.enabled is None
-    assert found.problem == "this SkyPilot knows no cloud 'vast'"
+    assert found.problem == "this SkyPilot does not know the cloud 'vast'"
     assert {"aws", "vast", "kubernetes"} <= set(found.known)
 
 
@@ -152,10 +152,10 @@ def test_a_server_that_is_not_there(name: str, words: str) -> None:
     assert found.enabled is None
     assert found.problem is not None
     assert found.problem.startswith(words)
-    assert run.asked == [JSON], "a second question would only fail the same way"
+    assert run.queried == [JSON], "a second question would only fail the same way"
 
 
-def test_a_timeout_while_the_server_starts_is_told() -> None:
+def test_a_timeout_while_the_server_starts_is_reported() -> None:
     begun = NOW["vast-json-no-key-cold"].stdout.splitlines()[0]
     late = unfinished("timed out", "timed out after 30 s", begun)
     found = query("vast", Replay(answers={JSON: late}))
@@ -190,7 +190,7 @@ def test_storage_alone_is_no_place_to_compute_in() -> None:
 
 
 @pytest.mark.parametrize("stdout", ["", "{", "[]", '{"default": 3}', '{"default": [{}]}', "{}"])
-def test_json_that_is_none_is_asked_again_in_plain_text(stdout: str) -> None:
+def test_json_that_is_none_is_queried_again_in_plain_text(stdout: str) -> None:
     found = query("vast", Replay(answers={JSON: exited(stdout), PLAIN: NOW["vast-plain-no-key"]}))
     assert (found.enabled, found.reason) == (False, VAST_REASON)
 
@@ -202,7 +202,7 @@ def test_json_that_is_none_is_asked_again_in_plain_text(stdout: str) -> None:
 def test_plain_text_where_there_is_no_option(refusal: Result) -> None:
     run = Replay(answers={JSON: refusal, PLAIN: NOW["vast-plain-key"]})
     assert query("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
-    assert run.asked == [JSON, PLAIN]
+    assert run.queried == [JSON, PLAIN]
 
 
 def test_plain_text_of_the_oldest() -> None:
@@ -296,4 +296,4 @@ def test_the_probe_asks_for_the_campaigns_provider() -> None:
 def test_the_probe_runs_nothing_for_what_is_no_cloud(provider: object) -> None:
     run = Replay()
     assert sky_cloud(campaign(provider), run) is None
-    assert run.asked == []
+    assert run.queried == []

@@ -64,7 +64,7 @@ def test_a_variable_comes_before_a_file(root: Path, monkeypatch: pytest.MonkeyPa
 def test_a_token_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_IDENTITY_TOKEN_FILE", "~/token")
     found = look(None, root)
-    assert (found.source, found.flaw) == ("WANDB_IDENTITY_TOKEN_FILE", "it names no file")
+    assert (found.source, found.flaw) == ("WANDB_IDENTITY_TOKEN_FILE", "it is not the path of a file")
     (Path.home() / "token").touch()
     assert look(None, root).flaw is None
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -139,9 +139,9 @@ def test_only_one_file_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert look(None, root).source == str(other)
     netrc("machine github.com login me password x\n")
     assert look(None, root).source is None, "with a ~/.netrc, the client does not read ~/_netrc"
-    told = netrc(entry(OLD), "told")
-    monkeypatch.setenv("NETRC", "~/told")
-    assert look(None, root).source == str(told)
+    reported = netrc(entry(OLD), "reported")
+    monkeypatch.setenv("NETRC", "~/reported")
+    assert look(None, root).source == str(reported)
     monkeypatch.setenv("NETRC", "~/none")
     found = look(None, root)
     assert (found.source, found.netrc.exists) == (None, False)
@@ -159,7 +159,7 @@ def test_who_may_read_it(mode: int, readable: bool, root: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (f"machine {OLD} password-{KEY} x\n".encode(), "can't be read as netrc: line "),
+        (f"machine {OLD} password-{KEY} x\n".encode(), "cannot be read as netrc: line "),
         (b"machine \xff\xfe login \xff password x\n", ""),
         (b"x" * (1 << 20) + b"y", "is larger than 1048576 bytes"),
     ],
@@ -305,11 +305,11 @@ def test_what_the_real_client_writes(
     variable: str | None, root: Path, wandb_client: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if variable:
-        monkeypatch.setenv(variable, str(Path.home() / "told"))
+        monkeypatch.setenv(variable, str(Path.home() / "reported"))
     assert look(None, root).source is None
     login(wandb_client, KEY)
     found = look(None, root)
-    assert found.source == str(Path.home() / ("told" if variable else ".netrc"))
+    assert found.source == str(Path.home() / ("reported" if variable else ".netrc"))
     assert (found.flaw, found.netrc.mode, found.netrc.readable_by_others) == (None, 0o600, False)
 
 

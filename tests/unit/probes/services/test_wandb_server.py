@@ -34,7 +34,7 @@ ACCEPTED = said({"data": {"viewer": ME}})
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers every question as it is told, and remembers what it was asked."""
+    """Answers every request as configured, and records it."""
 
     server: Server
 
@@ -148,7 +148,7 @@ def test_it_is_refused(status: int, server: Server, root: Path) -> None:
 def test_it_belongs_to_nobody(server: Server, root: Path) -> None:
     server.answer = lambda handler: handler.say(said({"data": {"viewer": None}}))
     seen = viewer(server.url, root)
-    assert (seen.accepted, seen.problem) == (False, "the server knows no account for the credential")
+    assert (seen.accepted, seen.problem) == (False, "the server has no account for the credential")
 
 
 @pytest.mark.parametrize(
@@ -156,26 +156,26 @@ def test_it_belongs_to_nobody(server: Server, root: Path) -> None:
     [
         (b"down", 500, "the server fails (HTTP 500)"),
         (b"down", 503, "the server fails (HTTP 503)"),
-        (b"what?", 404, "the server has no W&B at this URL (HTTP 404)"),
-        (b"slower", 429, "the server does not answer the question (HTTP 429)"),
+        (b"what?", 404, "no W&B server at this URL (HTTP 404)"),
+        (b"slower", 429, "the server's answer does not name the account (HTTP 429)"),
         (b"", 407, "the proxy demands a password (HTTP 407)"),
-        (b"<html>welcome</html>", 200, "the server answers with something else than JSON"),
-        (b"\xff\xfe\xff", 200, "the server answers with something else than JSON"),
-        (b"", 200, "the server answers with something else than JSON"),
-        (b"[" * 50000, 200, "the server answers with something else than JSON"),
-        (ACCEPTED[:-1], 200, "the server answers with something else than JSON"),
-        (b"[]", 200, "the server does not answer as one of W&B"),
-        (b"{}", 200, "the server does not answer as one of W&B"),
-        (b'{"data": null}', 200, "the server does not answer as one of W&B"),
-        (b'{"data": {}}', 200, "the server does not answer as one of W&B"),
-        (b'{"data": {"viewer": "me"}}', 200, "the server does not answer as one of W&B"),
-        (b'{"errors": [{"message": "boom"}]}', 200, "the server answers with an error: boom"),
+        (b"<html>welcome</html>", 200, "the server's answer is not JSON"),
+        (b"\xff\xfe\xff", 200, "the server's answer is not JSON"),
+        (b"", 200, "the server's answer is not JSON"),
+        (b"[" * 50000, 200, "the server's answer is not JSON"),
+        (ACCEPTED[:-1], 200, "the server's answer is not JSON"),
+        (b"[]", 200, "the server's answer is not that of a W&B server"),
+        (b"{}", 200, "the server's answer is not that of a W&B server"),
+        (b'{"data": null}', 200, "the server's answer is not that of a W&B server"),
+        (b'{"data": {}}', 200, "the server's answer is not that of a W&B server"),
+        (b'{"data": {"viewer": "me"}}', 200, "the server's answer is not that of a W&B server"),
+        (b'{"errors": [{"message": "boom"}]}', 200, "the server answered with an error: boom"),
         (
             b'{"errors": [{"message": "boom"}], "data": {"viewer": null}}',
             200,
-            "the server answers with an error: boom",
+            "the server answered with an error: boom",
         ),
-        (b'{"errors": true}', 200, "the server answers with an error: of a form that is not known"),
+        (b'{"errors": true}', 200, "the server answered with an error: of an unknown form"),
         (b" " * MAX_ANSWER + ACCEPTED, 200, f"the server's answer is longer than {MAX_ANSWER} bytes"),
     ],
 )
@@ -207,7 +207,7 @@ def test_an_account_of_another_form(
 
 
 @pytest.mark.parametrize("place", ["variable", "file"])
-def test_the_key_is_not_told_where_the_server_repeats_it(
+def test_the_key_is_not_reported_where_the_server_repeats_it(
     place: str, server: Server, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if place == "file":
@@ -264,7 +264,7 @@ def test_the_key_of_a_file_goes_to_its_server_only(
     file = Path.home() / ".netrc"
     file.write_text(f"machine {host}\n  login user\n  password {KEY}\n")
     assert viewer(server.url, root).accepted is True
-    assert viewer(other_server.url, root).problem == "there is no credential to send"
+    assert viewer(other_server.url, root).problem == "no credential to send"
     assert other_server.seen == []
     file.unlink()
     settings = Path.home() / ".config" / "wandb" / "settings"
@@ -282,7 +282,7 @@ def test_the_variable_names_the_server(
     assert (len(server.seen), other_server.seen) == (1, [])
 
 
-def test_a_proxy_is_used_and_not_told_the_key(
+def test_a_proxy_is_used_and_not_reported_the_key(
     server: Server, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answer = lambda handler: handler.say(b"", 403)
@@ -292,7 +292,7 @@ def test_a_proxy_is_used_and_not_told_the_key(
     assert [path for path, _, _ in server.seen] == [f"{host}:443" for host in SAAS_HOSTS]
     assert [authorization for _, authorization, _ in server.seen] == [None, None]
     proxy = server.url.removeprefix("http://")
-    said = f"the server can't be reached (by the proxy {proxy}): Tunnel connection failed: 403 Forbidden"
+    said = f"the server cannot be reached (by the proxy {proxy}): Tunnel connection failed: 403 Forbidden"
     assert seen == Viewer(SAAS_HOSTS[0], None, problem=said)
 
 
@@ -349,7 +349,7 @@ def test_there_is_no_such_host(root: Path) -> None:
     seen = viewer("http://no-such-host.invalid", root)
     assert (seen.host, seen.accepted) == ("no-such-host.invalid", None)
     # Without a name server, the system does not know that there is none.
-    assert seen.problem == "there is no such host" or "can't be looked up" in (seen.problem or "")
+    assert seen.problem == "no such host" or "cannot be looked up" in (seen.problem or "")
 
 
 @pytest.mark.parametrize("url", ["http://h.test:port", "http://a b.test", "http://.."])
@@ -375,8 +375,8 @@ def speak_otherwise(handler: Handler) -> None:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (hang_up, "the connection was closed before there was a whole answer"),
-        (break_off, "the connection was closed before there was a whole answer"),
+        (hang_up, "the connection was closed before the answer was complete"),
+        (break_off, "the connection was closed before the answer was complete"),
         (speak_otherwise, "the server does not speak HTTP"),
     ],
 )
@@ -430,35 +430,35 @@ def test_late_over_tls(
 def test_tls_to_a_server_without_it(server: Server, root: Path) -> None:
     seen = viewer(server.url.replace("http:", "https:"), root)
     assert seen.accepted is None
-    assert (seen.problem or "").startswith("there is no TLS connection to the server")
+    assert (seen.problem or "").startswith("could not establish a TLS connection to the server")
 
 
 # -- nothing to ask with ----------------------------------------------------------------------
 
-NOT_ASKED = "the server was not contacted, since the client would not use the credential"
+NOT_QUERIED = "the server was not contacted, since the client would not use the credential"
 
 
 @pytest.mark.parametrize(
     ("environ", "problem"),
     [
-        ({}, "there is no credential to send"),
+        ({}, "no credential to send"),
         (
             {"WANDB_API_KEY": "s3cr3t"},
-            f"{NOT_ASKED}: a key has 40 characters or more, this one has 6",
+            f"{NOT_QUERIED}: a key has 40 characters or more, this one has 6",
         ),
         (
             {"WANDB_IDENTITY_TOKEN_FILE": "~/token"},
-            "an identity token (WANDB_IDENTITY_TOKEN_FILE) can't be verified from here",
+            "an identity token (WANDB_IDENTITY_TOKEN_FILE) cannot be verified from here",
         ),
         (
             {"WANDB_IDENTITY_TOKEN_FILE": "~/token", "WANDB_API_KEY": KEY},
-            f"{NOT_ASKED}: WANDB_IDENTITY_TOKEN_FILE is set as well, which the client refuses",
+            f"{NOT_QUERIED}: WANDB_IDENTITY_TOKEN_FILE is set as well, which the client refuses",
         ),
         ({"WANDB_API_KEY": KEY, "WANDB_BASE_URL": ""}, "WANDB_BASE_URL is set, but empty"),
     ],
     ids=["none", "short", "token", "both", "no server"],
 )
-def test_there_is_nothing_to_ask_with(
+def test_there_is_unusable(
     environ: dict[str, str], problem: str, server: Server, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
@@ -508,8 +508,8 @@ def test_the_real_client_agrees(
         stdin=subprocess.DEVNULL,
         timeout=60,
     )
-    asked = [(path, authorization) for path, authorization, _ in server.seen if path == "/graphql"]
-    assert set(asked) == {("/graphql", f"Basic {TOKEN}")}
+    queried = [(path, authorization) for path, authorization, _ in server.seen if path == "/graphql"]
+    assert set(queried) == {("/graphql", f"Basic {TOKEN}")}
     server.seen.clear()
     assert (viewer(None, root).accepted is True) is (done.returncode == 0), done.stderr
-    assert [(path, authorization) for path, authorization, _ in server.seen][-1] == asked[0]
+    assert [(path, authorization) for path, authorization, _ in server.seen][-1] == queried[0]

@@ -30,25 +30,25 @@ STAGES: dict[str, tuple[Stage, str]] = {
     "permission_denied": ("login", "Permission denied"),
     "kex_stall": ("kex", "MTU"),
     "unknown_name": ("name", "Could not resolve hostname"),
-    "down": ("connect", "can't be reached"),
+    "down": ("connect", "cannot be reached"),
 }
 
 
 @pytest.mark.parametrize("status", [255, None], ids=["ended by itself", "stopped by us"])
 @pytest.mark.parametrize("name", STAGES)
-def test_recorded_fault_is_told_by_how_far_ssh_came(name: str, status: int | None) -> None:
+def test_recorded_fault_is_reported_by_how_far_ssh_came(name: str, status: int | None) -> None:
     files = sorted(SSH.glob(f"{name}*.txt"))
     assert files, f"no recording of {name}"
-    stage, told = STAGES[name]
+    stage, reported = STAGES[name]
     for file in files:
         trouble = ssh_trouble(HOST, ended(file.read_text(), status=status))
-        assert (trouble.stage, told in trouble.message) == (stage, True), (file.name, trouble)
+        assert (trouble.stage, reported in trouble.message) == (stage, True), (file.name, trouble)
         assert trouble.remediation
         assert "debug1" not in trouble.message
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_recording_that_is_cut_anywhere_is_still_told(name: str) -> None:
+def test_recording_that_is_cut_anywhere_is_still_reported(name: str) -> None:
     text = next(iter(sorted(SSH.glob(f"{name}*.txt")))).read_text()
     for end in range(0, len(text), 97):
         assert ssh_trouble(HOST, ended(text[:end])).message
