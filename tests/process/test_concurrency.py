@@ -124,19 +124,17 @@ def is_whole(artifact: bytes, *, after_a_kill: bool = False) -> bool:
 # -- side by side -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("distributed", [0, 0, pytest.param(1, marks=needs_xdist)])
-def test_of_sessions_at_the_same_time_one_bootstraps_and_the_others_find_it_done(
-    project: Project, distributed: int
-) -> None:
+@needs_xdist
+def test_of_sessions_of_every_kind_one_bootstraps_and_the_others_find_it_done(project: Project) -> None:
     processes = [
-        *(start(project.path, "-n", "2") for _ in range(distributed)),
+        start(project.path, "-n", "2"),
         start(project.path, "--campaign", CAMPAIGN_NAME, module="pytest_metaopt"),
-        *(start(project.path) for _ in range(5 - distributed)),
+        start(project.path),
     ]
     with ended_at_the_latest(*processes):
         outputs = [finish(process) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 6, outputs
-    assert sorted(counts(output) for output in outputs) == [FIRST, *[LATER] * 5]
+    assert [process.returncode for process in processes] == [0] * 3, outputs
+    assert sorted(counts(output) for output in outputs) == [FIRST, LATER, LATER]
     assert is_whole(project.artifact_path.read_bytes())
     assert (project.path / ".gitignore").read_bytes() == b".ml-metaopt/\n"
     assert [path.name for path in (project.path / ".ml-metaopt").iterdir() if path.is_file()] == [

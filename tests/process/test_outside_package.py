@@ -59,7 +59,7 @@ def run(work: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "xdist"])
 def test_a_kind_of_document_of_another_package_has_option_checks_probe_and_bootstrap(
     installed: Path, workers: tuple[str, ...]
 ) -> None:

@@ -181,6 +181,7 @@ def test_labs_start_quickly_and_stand_side_by_side(tmp_path: Path, lab: Lab) -> 
             assert each.ssh("node1", "true", options=QUICK).returncode == 0
 
 
+@pytest.mark.soak
 def test_a_lab_of_64_hosts(tmp_path: Path) -> None:
     started = time.monotonic()
     with Lab(tmp_path, 64) as lab:

@@ -489,7 +489,7 @@ def test_missing_campaign_ends_with_exit_code_2(project: Project) -> None:
     assert tree(project) == before
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["", "xdist"])
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["", "xdist"])
 def test_malformed_campaign_ends_with_exit_code_2_and_one_line_that_says_where(
     project: Project, workers: list[str]
 ) -> None:

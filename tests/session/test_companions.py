@@ -24,7 +24,7 @@ def test_a_companion_is_looked_at_and_counts(fleet: Project, way: str) -> None:
     arguments = {
         "option": ["--metaopt-campaign", CAMPAIGN_NAME],
         "path": [CAMPAIGN_NAME],
-        "workers": ["--metaopt-campaign", CAMPAIGN_NAME, "-n", "2"],
+        "workers": ["--metaopt-campaign", CAMPAIGN_NAME, "-n", "1"],
     }[way]
     result = fleet.pytest(*arguments)
     assert result.ret == 0

@@ -320,7 +320,7 @@ def test_checks_of_a_plugin_module_apply_everywhere(
     )
     project.write(f"sub/{CAMPAIGN_NAME}", CAMPAIGN)
     monkeypatch.setenv("PYTHONPATH", str(project.path / "plugins"), prepend=os.pathsep)
-    for more in ((), ("-n", "2")):
+    for more in ((), ("-n", "1")):
         result = project.process("--metaopt-campaign", f"sub/{CAMPAIGN_NAME}", "-p", "ourplugin", *more)
         assert result.ret == 1
         assert [failure["message"] for failure in project.artifact()["failures"]] == ["says plugin"]
@@ -445,7 +445,7 @@ def test_check_can_be_turned_off_and_the_artifact_says_so(project: Project) -> N
                 del checks["R7"]
         """,
     )
-    for workers in ((), ("-n", "2")):
+    for workers in ((), ("-n", "1")):
         result = project.preflight("-v", *workers)
         assert result.ret == 0
         result.stdout.no_fnmatch_line("*repo[[]R7[]]*")
@@ -504,7 +504,7 @@ def test_declaration_that_makes_no_sense_is_a_usage_error_that_says_where(
 
 def test_duplicate_ids_are_a_usage_error_with_workers_too(project: Project) -> None:
     project.write("conftest.py", HEAD + REFUSED["duplicate"][0])
-    result = project.preflight("-n", "2")
+    result = project.preflight("-n", "1")
     assert result.ret == 4
     assert sum("two checks have the id 'X'" in line for line in (*result.errlines, *result.outlines)) == 1
 
@@ -530,7 +530,7 @@ def test_parametrized_check_is_refused_with_what_to_do_instead(project: Project)
     ("declared", "expected", "workers"),
     [
         ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ()),
-        ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ("-n", "2")),
+        ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ("-n", "1")),
         ("each='job'", "a campaign has no each='job'", ()),
         ("document='manifest', each='jobs'", "did you mean 'job'?", ()),
     ],
@@ -550,7 +550,7 @@ def test_check_for_what_does_not_exist_ends_the_session(
     ("declared", "workers"),
     [
         ("@check('X', group='own')\ndef x(campain):\n", ()),
-        ("@check('X', group='own')\ndef x(campain):\n", ("-n", "2")),
+        ("@check('X', group='own')\ndef x(campain):\n", ("-n", "1")),
         ("@check('X', group='own', bootstrap='campain')\ndef x():\n", ()),
     ],
     ids=["taken", "taken-xdist", "bootstrap"],

@@ -270,7 +270,7 @@ def by_bootstrap(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "style", [(), ("--tb=long", "--showlocals", "-vv"), ("-n", "2"), ("-rA", "--tb=short")]
+    "style", [(), ("--tb=long", "--showlocals", "-vv"), ("-n", "1"), ("-rA", "--tb=short")]
 )
 def test_a_secret_of_the_environment_is_nowhere(
     project: Project, monkeypatch: pytest.MonkeyPatch, style: tuple[str, ...]

@@ -66,7 +66,10 @@ def test_six_are_bootstrapped_in_reverse_order(project: Project) -> None:
 @needs("xdist")
 @pytest.mark.parametrize(
     "distribution",
-    ["load", "loadscope", "loadfile", "loadgroup", "worksteal", "each", "no"],
+    [
+        *("worksteal", "each", "no"),  # "load" is the default: the next test
+        *(pytest.param(name, marks=pytest.mark.soak) for name in ("loadscope", "loadfile", "loadgroup")),
+    ],
 )
 def test_six_are_bootstrapped_however_the_work_is_distributed(project: Project, distribution: str) -> None:
     result = project.preflight("-n", "2", "--dist", distribution)
@@ -159,7 +162,7 @@ def test_checks_that_share_a_bootstrap_are_all_bootstrapped(
 
 
 @needs("pytest_jsonreport")
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=needs("xdist"))])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=needs("xdist"))])
 def test_the_json_report_tells_the_same_of_each_check_and_of_the_campaign(
     project: Project, workers: int
 ) -> None:

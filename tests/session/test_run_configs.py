@@ -427,7 +427,7 @@ def small(run_config, kinds):
 # -- overrides -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
 def test_overrides_are_reported_in_the_header_and_are_what_is_looked_at(
     project: Project, workers: list[str]
 ) -> None:

