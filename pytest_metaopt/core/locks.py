@@ -49,7 +49,7 @@ def held(locks: Iterable[FileLock], notify: Callable[[str], None] | None = None)
 
 
 def acquire(lock: FileLock, notify: Callable[[str], None] | None = None) -> None:
-    """Take *lock*, specific *notify* where that takes long; see :func:`held`."""
+    """Take *lock*, calling *notify* where that takes long; see :func:`held`."""
     try:
         try:
             lock.acquire(timeout=_NOTICE_AFTER)

@@ -530,7 +530,12 @@ def test_parametrized_check_is_refused_with_what_to_do_instead(project: Project)
     ("declared", "expected", "workers"),
     [
         ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ()),
-        ("document='lanuch'", "unknown document='lanuch'; did you mean 'launch'?", ("-n", "1")),
+        pytest.param(
+            "document='lanuch'",
+            "unknown document='lanuch'; did you mean 'launch'?",
+            ("-n", "1"),
+            marks=pytest.mark.soak,
+        ),
         ("each='job'", "a campaign has no each='job'", ()),
         ("document='manifest', each='jobs'", "did you mean 'job'?", ()),
     ],
@@ -550,7 +555,7 @@ def test_check_for_what_does_not_exist_ends_the_session(
     ("declared", "workers"),
     [
         ("@check('X', group='own')\ndef x(campain):\n", ()),
-        ("@check('X', group='own')\ndef x(campain):\n", ("-n", "1")),
+        pytest.param("@check('X', group='own')\ndef x(campain):\n", ("-n", "1"), marks=pytest.mark.soak),
         ("@check('X', group='own', bootstrap='campain')\ndef x():\n", ()),
     ],
     ids=["taken", "taken-xdist", "bootstrap"],

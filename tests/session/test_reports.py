@@ -341,7 +341,7 @@ def require_json(mixed: Project) -> None:
     assert (readiness["complete"], readiness["written"]) == (True, True)
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.soak)])
 def test_reports_of_two_campaigns_have_a_verdict_each_and_the_worse_on_top(
     project: Project, workers: str
 ) -> None:

@@ -249,7 +249,7 @@ def test_this_machine_alone_makes_no_list(project: Project) -> None:
     assert "beside it" not in result.stdout.str()
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.soak)])
 def test_lists_lie_beside_the_artifact(
     project: Project, local: Callable[..., RunResult], workers: str
 ) -> None:

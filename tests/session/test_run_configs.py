@@ -427,7 +427,7 @@ def small(run_config, kinds):
 # -- overrides -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
+@pytest.mark.parametrize("workers", [[], pytest.param(["-n", "1"], marks=pytest.mark.soak)])
 def test_overrides_are_reported_in_the_header_and_are_what_is_looked_at(
     project: Project, workers: list[str]
 ) -> None:

@@ -76,7 +76,11 @@ def test_marker_expression_that_leaves_advisory_checks_out_is_a_full_look(projec
             ["--deselect", f"{CAMPAIGN_NAME}::repo[R7]", f"--deselect={CAMPAIGN_NAME}::repo[R9]"],
             "2 of 9 blocking checks were not evaluated: R7, R9.",
         ),
-        (["-n", "1", "-k", "R7 or R2"], "7 of 9 blocking checks were not evaluated: R1, R3, R4, R5, R6,"),
+        pytest.param(
+            ["-n", "1", "-k", "R7 or R2"],
+            "7 of 9 blocking checks were not evaluated: R1, R3, R4, R5, R6,",
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=["-k", "--deselect", "xdist"],
 )
@@ -220,6 +224,7 @@ def test_random_order_without_more_is_content(project: Project) -> None:
     assert_ready_and_counted(project, project.preflight("--random-order"))
 
 
+@pytest.mark.soak
 def test_workers_with_a_random_order_do_not_change_the_counts(project: Project) -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     pytest.importorskip("random_order", reason="pytest-random-order is not installed")
@@ -310,7 +315,9 @@ def gentle():
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["", "xdist"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n", "1"], marks=pytest.mark.soak)], ids=["", "xdist"]
+)
 def test_checks_that_are_run_again_count_once(project: Project, workers: list[str]) -> None:
     pytest.importorskip("pytest_rerunfailures", reason="pytest-rerunfailures is not installed")
     project.write("conftest.py", FLAKY)

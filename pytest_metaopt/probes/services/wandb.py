@@ -228,7 +228,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[str | None, str | Non
 
 
 def _flaw(key: str) -> str | None:
-    """Return what is wrong with the form of *key*, without specific any of it."""
+    """Return what is wrong with the form of *key*, without repeating any of it."""
     if not key:
         return "the key is empty"
     if _JWT.fullmatch(key):
