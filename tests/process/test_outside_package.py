@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_metaopt.__main__ import main as metaopt_main
+from pytest_metaopt.documents import kinds, launch_reader
+from tests.support.in_process import run_here
 from tests.support.paths import ROOT
+from tests.support.project import LIGHT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,16 +47,29 @@ def installed(tmp_path: Path) -> Path:
     return work
 
 
+def forget_entry_points() -> None:
+    """Let the next session look for other packages' kinds and readers again, as a new process would."""
+    kinds.outside_kinds.cache_clear()
+    launch_reader.outside_readers.cache_clear()
+
+
 def run(work: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a module's command line with the package on the path: in this process, but for workers."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    site = str(work.parent / "site")
+    paths = [str(work.parent / "site"), *filter(None, [environment.get("PYTHONPATH")])]
+    environment.update(PYTHONPATH=os.pathsep.join(paths), PYTEST_ADDOPTS=LIGHT)
+    module, *arguments = command
+    if "-n" not in arguments:
+        main = {"pytest": pytest.main, "pytest_metaopt": metaopt_main}[module]
+        forget_entry_points()
+        try:
+            return run_here(main, arguments, work, environment)
+        finally:
+            forget_entry_points()
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=work,
-        env={
-            **environment,
-            "PYTHONPATH": os.pathsep.join([site, *filter(None, [environment.get("PYTHONPATH")])]),
-        },
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
