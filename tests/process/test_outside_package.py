@@ -53,6 +53,10 @@ def forget_entry_points() -> None:
     launch_reader.outside_readers.cache_clear()
 
 
+def pytest_main(arguments: list[str]) -> int:
+    return int(pytest.main(arguments))
+
+
 def run(work: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a module's command line with the package on the path: in this process, but for workers."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -60,7 +64,7 @@ def run(work: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment.update(PYTHONPATH=os.pathsep.join(paths), PYTEST_ADDOPTS=LIGHT)
     module, *arguments = command
     if "-n" not in arguments:
-        main = {"pytest": pytest.main, "pytest_metaopt": metaopt_main}[module]
+        main = pytest_main if module == "pytest" else metaopt_main
         forget_entry_points()
         try:
             return run_here(main, arguments, work, environment)
