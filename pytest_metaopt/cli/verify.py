@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
     found = freshness.look(campaign, artifact, max_age=given.max_age, now=datetime.now(timezone.utc))
     print(f"status:   {found.word}")
     if found.reason is not None:
-        print(f"{'note:    ' if found.word == 'fresh READY' else 'reason:  '} {found.reason}")
+        print(f"reason:   {found.reason}")
     if found.next_action is not None:
         print(f"next:     {found.next_action}")
     relative = os.path.relpath(artifact)

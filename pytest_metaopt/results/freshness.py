@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +17,11 @@ from ..core.redaction import safe
 from ..core.text import enumeration, one_line
 from ..documents.campaign import Campaign
 from ..documents.sources.text import read_text
-from .artifact import SCHEMA_VERSION
+from .artifact_model import ArtifactModel, ForgedError, read_artifact
 
 Word = Literal["missing", "unreadable", "stale", "fresh READY", "fresh FAILED"]
 
 _MOST_BYTES = 64 << 20
-_CLOCKS_DIFFER = 60
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9}[smhd])+")
 
@@ -42,10 +40,6 @@ class Freshness:
     next_action: str | None = None
 
 
-class _Unreadable(Exception):  # noqa: N818 - what the artifact is
-    """The artifact cannot be made out; ``str()`` of it says why."""
-
-
 def look(campaign: Campaign, artifact: Path, *, max_age: int | None, now: datetime) -> Freshness:
     """Return what the file *artifact* says of *campaign*.
 
@@ -59,65 +53,42 @@ def look(campaign: Campaign, artifact: Path, *, max_age: int | None, now: dateti
     except OSError:
         pass  # reading it says why it cannot be read
     try:
-        found = _read(artifact)
-        changed = _changed(campaign, found)
-        if changed is not None:
-            return Freshness("stale", f"{changed} since the preflight", again)
-        if found["status"] == "FAILED":
-            action = found.get("next_action")
-            next_action = action if isinstance(action, str) and action.strip() else again
-            return Freshness("fresh FAILED", next_action=one_line(safe(next_action)))
-        aged = _aged(found, max_age, now) if max_age is not None else None
-    except _Unreadable as error:
+        found = read_artifact(_json(artifact), now)
+    except ForgedError as error:
         return Freshness("unreadable", str(error), again)
-    if aged is not None:
-        return Freshness("stale", aged, again)
-    other_runtime = found.get("runtime_config_hash") != campaign.runtime_hash
-    note = "compute, wandb or project changed since the preflight; that does not stop a campaign"
-    return Freshness("fresh READY", note if other_runtime else None)
+    changed = _changed(campaign, found)
+    if changed is not None:
+        return Freshness("stale", f"{changed} since the preflight", again)
+    if found.status == "FAILED":
+        return Freshness("fresh FAILED", next_action=one_line(safe(found.next_action)))
+    age = (now - found.emitted).total_seconds()
+    if max_age is not None and age > max_age:
+        return Freshness(
+            "stale", f"it is {_duration(age)} old, and at most {_duration(max_age)} is allowed", again
+        )
+    return Freshness("fresh READY")
 
 
-def _read(artifact: Path) -> dict[str, Any]:
+def _json(artifact: Path) -> Any:
     try:
-        found = json.loads(read_text(artifact, most=_MOST_BYTES))
+        return json.loads(read_text(artifact, most=_MOST_BYTES))
     except DocumentError as error:
-        raise _Unreadable(error.problem) from None
+        raise ForgedError(error.problem) from None
     except (ValueError, RecursionError):
-        raise _Unreadable("it is not JSON") from None
-    if not isinstance(found, dict):
-        raise _Unreadable("it is not a JSON object")
-    version = found.get("schema_version")
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        raise _Unreadable(f"its schema_version is not {SCHEMA_VERSION}")
-    if found.get("status") not in ("READY", "FAILED"):
-        raise _Unreadable("its status is neither READY nor FAILED")
-    return found
+        raise ForgedError("it is not JSON") from None
 
 
-def _changed(campaign: Campaign, found: Mapping[str, Any]) -> str | None:
-    """Say which part of the campaign's identity changed; None where none did."""
-    if found.get("campaign_identity_hash") == campaign.identity_hash:
-        return None
-    known = found.get("identity")
-    if isinstance(known, dict):
+def _changed(campaign: Campaign, found: ArtifactModel) -> str | None:
+    """Say which part of the campaign changed since an artifact was written; None where none did."""
+    if found.campaign_identity_hash == campaign.identity_hash:
+        same_runtime = found.runtime_config_hash == campaign.runtime_hash
+        return None if same_runtime else "compute, wandb or project changed"
+    known = found.identity
+    if known is not None:
         names = [name for name, value in campaign.identity.items() if known.get(name) != value]
         if names:
             return f"{enumeration(names)} changed"
     return f"{enumeration(list(campaign.identity), 'or')} changed"
-
-
-def _aged(found: Mapping[str, Any], max_age: int, now: datetime) -> str | None:
-    """Say that the artifact is too old; None where it is not."""
-    try:
-        emitted = datetime.strptime(found["emitted_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    except (KeyError, TypeError, ValueError):
-        raise _Unreadable("its emitted_at is not a time such as 2026-01-31T23:59:59Z") from None
-    age = (now - emitted).total_seconds()
-    if age < -_CLOCKS_DIFFER:
-        return "emitted_at lies in the future; check the clocks"
-    return (
-        f"it is {_duration(age)} old, and at most {_duration(max_age)} is allowed" if age > max_age else None
-    )
 
 
 def seconds(text: str) -> int:

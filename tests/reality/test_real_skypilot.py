@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ PATIENCE = 120.0
 """Seconds for a question that starts the API server: 17 to 33 s were measured on two cores (0.14.1)."""
 
 
+def server_port() -> int:
+    """Return a free port whose queue's port, which SkyPilot 0.14.1 derives from it, is free too."""
+    while True:
+        port = free_port()
+        queue = 50_000 + (50_011 - 50_000 + port - 46_580) % 10_000
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", queue))
+            return port
+
+
 @pytest.fixture(scope="module")
 def sky_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home of its own, with an API server of its own; stopped in the end.
@@ -32,7 +43,7 @@ def sky_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     the port distinguishes servers (``SKYPILOT_API_SERVER_LOCAL_PORT``, SkyPilot 0.14.0 and later).
     """
     home = tmp_path_factory.mktemp("sky-home")
-    port = free_port()
+    port = server_port()
     with pytest.MonkeyPatch.context() as monkeypatch:
         forget_environment(monkeypatch, home)
         monkeypatch.setenv("SKYPILOT_API_SERVER_LOCAL_PORT", str(port))

@@ -67,8 +67,11 @@ def test_six_are_bootstrapped_in_reverse_order(project: Project) -> None:
 @pytest.mark.parametrize(
     "distribution",
     [
-        *("worksteal", "each", "no"),  # "load" is the default: the next test
-        *(pytest.param(name, marks=pytest.mark.soak) for name in ("loadscope", "loadfile", "loadgroup")),
+        *("worksteal", "each"),  # "load" is the default: the next test
+        *(
+            pytest.param(name, marks=pytest.mark.soak)
+            for name in ("loadscope", "loadfile", "loadgroup", "no")
+        ),
     ],
 )
 def test_six_are_bootstrapped_however_the_work_is_distributed(project: Project, distribution: str) -> None:
@@ -142,7 +145,9 @@ for name in NAMES:
     [
         pytest.param("", 0, id="made for each check"),
         pytest.param('(scope="session")', 0, id="made once"),
-        pytest.param("", 2, id="made for each check by two workers", marks=needs("xdist")),
+        pytest.param(
+            "", 2, id="made for each check by two workers", marks=[needs("xdist"), pytest.mark.soak]
+        ),
     ],
 )
 def test_checks_that_share_a_bootstrap_are_all_bootstrapped(
@@ -162,7 +167,7 @@ def test_checks_that_share_a_bootstrap_are_all_bootstrapped(
 
 
 @needs("pytest_jsonreport")
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=needs("xdist"))])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=[needs("xdist"), pytest.mark.soak])])
 def test_the_json_report_tells_the_same_of_each_check_and_of_the_campaign(
     project: Project, workers: int
 ) -> None:

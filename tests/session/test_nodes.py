@@ -209,7 +209,10 @@ WITH_WORKERS = ("a GPU off the bus",)
 
 @pytest.mark.parametrize(
     ("name", "workers"),
-    [*((name, []) for name in FAULTS), *((name, ["-n2"]) for name in WITH_WORKERS)],
+    [
+        *((name, []) for name in FAULTS),
+        *(pytest.param(name, ["-n2"], marks=pytest.mark.soak) for name in WITH_WORKERS),
+    ],
     ids=[*FAULTS, *(f"{name}-n2" for name in WITH_WORKERS)],
 )
 def test_fault_makes_exactly_its_checks_red(

@@ -232,6 +232,7 @@ def test_workers_with_a_random_order_do_not_change_the_counts(project: Project) 
     assert_ready_and_counted(project, result)
 
 
+@pytest.mark.soak
 def test_check_with_a_group_of_its_own_is_counted_with_loadgroup(project: Project) -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     # With --dist loadgroup pytest-xdist adds "@<group>" to the node ids of marked items.
@@ -262,6 +263,7 @@ def y():
     assert summary(project) == {"total": 11, "passed": 4, "failed": 0, "bootstrapped": 7, "warnings": 0}
 
 
+@pytest.mark.soak
 def test_failure_on_one_of_the_workers_that_each_run_all_is_counted_once(project: Project) -> None:
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     project.write(

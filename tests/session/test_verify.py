@@ -118,9 +118,9 @@ def test_identity_in_the_artifact_is_hashes_only(ready: Project) -> None:
 
 
 def test_artifact_of_another_program_that_is_stale_names_every_identity_field(ready: Project) -> None:
-    missing: list[Any] = [..., None, [], {}]
+    missing: list[Any] = [..., None, {}]
     for identity in missing:
-        rewrite(ready, identity=identity, campaign_identity_hash="sha256:0")
+        rewrite(ready, identity=identity, campaign_identity_hash=f"sha256:{0:064}")
         reported = verify()
         assert reported.status == 1
         names = ", ".join(IDENTITY[:-1])
@@ -128,19 +128,16 @@ def test_artifact_of_another_program_that_is_stale_names_every_identity_field(re
             f"status:   stale\nreason:   {names} {'or' if identity != {} else 'and'} wandb.project"
             in reported.out
         )
-    rewrite(ready, campaign_identity_hash=...)
-    assert verify().out.startswith("status:   stale\n")
 
 
-def test_what_the_identity_does_not_cover_leaves_the_artifact_fresh_with_a_note(ready: Project) -> None:
+def test_a_changed_runtime_configuration_is_stale(ready: Project) -> None:
     ready.edit("max_iterations: 5", "max_iterations: 6")
     assert verify().out.startswith("status:   fresh READY\nartifact:")
     ready.edit("num_sweep_agents: 1", "num_sweep_agents: 2")
     reported = verify()
-    assert reported.status == 0
+    assert reported.status == 1
     assert (
-        "status:   fresh READY\nnote:     compute, wandb or project changed since the preflight;"
-        in reported.out
+        "status:   stale\nreason:   compute, wandb or project changed since the preflight\n" in reported.out
     )
 
 
@@ -158,8 +155,6 @@ def test_fresh_failed_gives_the_artifacts_next_action(
     # Age does not matter to what has to be mended, and what an artifact says cannot steer a terminal.
     rewrite(project, next_action="\x1b[31mdo\nthis", emitted_at="2001-01-01T00:00:00Z")
     assert verify("--max-age", "1s").out.startswith("status:   fresh FAILED\nnext:     \\x1b[31mdo this\n")
-    rewrite(project, next_action=None)
-    assert verify().out.startswith("status:   fresh FAILED\nnext:     run the preflight again\n")
     project.edit("name: demo", "name: other")
     assert verify().out.startswith("status:   stale\n")
 
@@ -207,6 +202,77 @@ def test_artifact_of_another_version_or_status_is_unreadable(
 ) -> None:
     rewrite(ready, **fields)
     assert verify().out.startswith(f"status:   unreadable\nreason:   {reason}\n")
+
+
+# What an artifact says against itself; each is a change of the good one's fields.
+CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a failure": (
+        lambda found: found["failures"].append(
+            {"check_id": "R7", "category": "repo", "message": "m", "remediation": "r"}
+        ),
+        "it lists 1 failures and counts 0",
+    ),
+    "counts that do not add up": (
+        lambda found: found["checks_summary"].update(passed=1),
+        "its checks_summary does not add up",
+    ),
+    "no check at all": (
+        lambda found: found.update(checks=[], checks_summary=dict.fromkeys(found["checks_summary"], 0)),
+        "it is READY with a failed check, or without any check",
+    ),
+    "something to fix": (
+        lambda found: found.update(next_action="Fix 1 failure(s): [R7]."),
+        "its next_action is not one of READY",
+    ),
+    "a check that failed": (
+        lambda found: found["checks"][-1].update(outcome="failed", severity="blocking"),
+        "its checks are not those that its checks_summary counts",
+    ),
+    "a status without its failures": (
+        lambda found: found.update(status="FAILED"),
+        "its next_action is not one of FAILED",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_an_artifact_that_contradicts_itself_is_unreadable(ready: Project, name: str) -> None:
+    change, reason = CONTRADICTIONS[name]
+    found = ready.artifact()
+    change(found)
+    ready.artifact_path.write_text(json.dumps(found))
+    reported = verify()
+    assert (reported.status, reported.err) == (1, "")
+    assert reported.out.startswith(f"status:   unreadable\nreason:   {reason}\n")
+
+
+REQUIRED = (
+    "schema_version",
+    "status",
+    "campaign_id",
+    "campaign_identity_hash",
+    "runtime_config_hash",
+    "emitted_at",
+    "preflight_duration_seconds",
+    "checks_summary",
+    "failures",
+    "next_action",
+    "diagnostics",
+)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_every_field_of_the_contract_is_there_with_its_type(ready: Project, name: str) -> None:
+    good = ready.artifact()[name]
+    for value in (..., [good], {"a": good}, True, "" if isinstance(good, str) else "text"):
+        if (name, value) == ("diagnostics", ""):
+            continue  # free text
+        rewrite(ready, **{name: value})
+        reported = verify()
+        assert (reported.status, reported.err) == (1, ""), value
+        assert reported.out.startswith(("status:   unreadable\n", "status:   stale\n")), value
+        rewrite(ready, **{name: good})
+    assert verify().status == 0
 
 
 def test_directory_and_fifo_in_its_place_are_unreadable_and_nobody_waits(ready: Project) -> None:
@@ -261,17 +327,16 @@ def test_max_age_turns_an_old_ready_into_stale(ready: Project) -> None:
     emitted(ready, days=3)
     assert "it is 3d old, and at most 48h is allowed" in verify("--max-age", "1d24h").out.replace("2d", "48h")
     emitted(ready, hours=-2)
-    assert verify().status == 0
-    assert "reason:   emitted_at lies in the future; check the clocks" in verify("--max-age", "7d").out
+    for arguments in ([], ["--max-age", "7d"]):
+        assert "reason:   its emitted_at lies in the future; check the clocks" in verify(*arguments).out
     emitted(ready, seconds=-20)
     assert verify("--max-age", "7d").status == 0, "clocks of two machines differ a little"
 
 
 @pytest.mark.parametrize("moment", [..., None, 5, "", "yesterday", "2026-01-01", "2026-01-01T00:00:00+01:00"])
-def test_max_age_needs_the_time_that_the_contract_prescribes(ready: Project, moment: Any) -> None:
+def test_the_time_is_one_that_the_contract_prescribes(ready: Project, moment: Any) -> None:
     rewrite(ready, emitted_at=moment)
-    assert verify().status == 0
-    reported = verify("--max-age", "7d")
+    reported = verify()
     assert reported.status == 1
     assert reported.out.startswith(
         "status:   unreadable\nreason:   its emitted_at is not a time such as 2026-01-31T23:59:59Z"
@@ -341,7 +406,7 @@ def test_a_campaign_named_like_a_look_up_is_still_the_reference_command_lines(pr
 
 @pytest.mark.parametrize(
     ("age", "word"),
-    [(-61, "stale"), (-60, "fresh READY"), (0, "fresh READY"), (90, "fresh READY"), (91, "stale")],
+    [(-61, "unreadable"), (-60, "fresh READY"), (0, "fresh READY"), (90, "fresh READY"), (91, "stale")],
 )
 def test_max_age_is_the_age_that_is_still_allowed(ready: Project, age: int, word: str) -> None:
     # Clocks may differ by a minute.
