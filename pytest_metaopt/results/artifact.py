@@ -14,6 +14,8 @@ from .result import Result
 
 SCHEMA_VERSION = 1
 ARTIFACT_NAME = "preflight-readiness.json"
+MOST_BYTES = 64 << 20
+"""A larger file is not read as an artifact."""
 
 Status = Literal["READY", "FAILED", "INCOMPLETE"]
 Evaluated: TypeAlias = Sequence[tuple[PlannedCheck, Result]]

@@ -17,11 +17,11 @@ from ..core.redaction import safe
 from ..core.text import enumeration, one_line
 from ..documents.campaign import Campaign
 from ..documents.sources.text import read_text
+from .artifact import MOST_BYTES
 from .artifact_model import ArtifactModel, ForgedError, read_artifact
 
 Word = Literal["missing", "unreadable", "stale", "fresh READY", "fresh FAILED"]
 
-_MOST_BYTES = 64 << 20
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9}[smhd])+")
 
@@ -71,7 +71,7 @@ def look(campaign: Campaign, artifact: Path, *, max_age: int | None, now: dateti
 
 def _json(artifact: Path) -> Any:
     try:
-        return json.loads(read_text(artifact, most=_MOST_BYTES))
+        return json.loads(read_text(artifact, most=MOST_BYTES))
     except DocumentError as error:
         raise ForgedError(error.problem) from None
     except (ValueError, RecursionError):

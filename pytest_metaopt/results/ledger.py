@@ -49,6 +49,11 @@ class Plan:
     turned_off: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
 
+    @property
+    def blocking_keys(self) -> frozenset[str]:
+        """The keys of the checks without which the document is not READY."""
+        return frozenset(check.key for check in self.checks if check.severity == "blocking")
+
     def to_json(self) -> str:
         """Return the plan as JSON, ASCII only; :meth:`from_json` is the way back."""
         checks = [[getattr(check, name) for name in _PLANNED] for check in self.checks]

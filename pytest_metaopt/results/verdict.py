@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .artifact import Status
+from .artifact_file import previous
 from .readiness import Readiness
 
 
@@ -34,13 +34,7 @@ class Verdict:
 
     def previous(self) -> str | None:
         """Return the status that an artifact from before this session has; None where there is none."""
-        if self.path is None:
-            return None
-        try:
-            known = json.loads(self.path.read_text(encoding="utf-8"))
-            return f"{known['status']} of {known['emitted_at']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return previous(self.path) if self.path is not None else None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values, for hooks and the JSON report."""

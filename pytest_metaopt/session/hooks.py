@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from ..core.document import DocumentError
+from ..core.locks import LockUnavailableError
 from ..core.settings import Settings
 from ..core.text import some
 from ..documents.kinds import known_kinds
 from ..probes.pool import GATHER, Fact, Probe
 from ..reports import terminal
 from ..reports.writer import ReportError
+from ..results.artifact_file import NotWrittenError
 from ..results.ledger import Plan
 from . import compat, fixtures, json_report, reporting
 from .catalog import CATALOG, Catalog
@@ -29,7 +32,7 @@ from .folders import Recalling, Remembering
 from .items import CheckItem
 from .parts import Parts, shown
 from .reports import Reports
-from .role import Role
+from .role import Role, selects_everything
 from .settings import read_settings
 from .verdicts import Verdicts
 
@@ -198,11 +201,45 @@ class Hooks:
         if self.role.evaluates and not (self.role.distributes or stopped):
             items = [item for item in session.items if isinstance(item, CheckItem)]
             self.facts.start(_fixtures_taken(items))
+            self._revoke(items)
             if self.settings.bootstrap:
                 self._evaluate_first([item for item in items if item.check.bootstrap])
+        elif self.role.distributes and self.role.evaluates:
+            self._revoke(None)
         if self.role.evaluates:
             self.host()  # so that reports have it once the facts are closed
         return (yield)
+
+    def _revoke(self, items: list[CheckItem] | None) -> None:
+        """Take back an old READY before a session that looks at everything evaluates its first check.
+
+        :param items: what was selected; None: workers select, so only the command line says how much.
+        :raises pytest.Exit: an old READY cannot be removed.
+        """
+        if not self.role.coordinates or self.verdicts.malformed:
+            return
+        if items is None:
+            everything = selects_everything(self.config) and self._readable()
+        else:
+            selected = {item.key for item in items}
+            plans = self.verdicts.ledger.plans.values()
+            everything = all(plan.blocking_keys <= selected for plan in plans)
+        if everything:
+            self._revoke_ready(self.documents.kinds)
+
+    def _readable(self) -> bool:
+        try:
+            for path in self.documents.kinds:
+                self.documents.load(path)
+        except DocumentError:
+            return False  # a worker reports it
+        return True
+
+    def _revoke_ready(self, paths: Iterable[Path]) -> None:
+        try:
+            self.verdicts.revoke(paths)
+        except (NotWrittenError, LockUnavailableError) as error:
+            pytest.exit(f"metaopt: {error}", returncode=int(pytest.ExitCode.TESTS_FAILED))
 
     def _evaluate_first(self, items: list[CheckItem]) -> None:
         roots = {self.documents.roots[item.path] for item in items}
@@ -260,6 +297,9 @@ class Hooks:
         if result is not None:
             self.verdicts.add_result(result)
             self._release_if_done()
+            if result.outcome == "failed":
+                plans = self.verdicts.ledger.plans
+                self._revoke_ready(Path(path) for path in plans if result.key.startswith(f"{path}::"))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:

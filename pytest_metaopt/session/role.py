@@ -16,7 +16,17 @@ from typing import Any
 import pytest
 
 _SHARED = "metaopt_shared"
+_CHOOSE = ("deselect", "lf", "stepwise", "maxfail")
+"""The options of pytest that may leave items out."""
 _ONLY_SHOWN = ("collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")
+
+
+def selects_everything(config: pytest.Config) -> bool:
+    """Return whether the command line leaves no blocking check out."""
+    option = config.option
+    chosen = (option.keyword, *(getattr(option, name, None) for name in _CHOOSE))
+    parts = any("::" in str(argument) for argument in config.args)
+    return not (any(chosen) or parts) and option.markexpr in ("", "not advisory")
 
 
 class Role:

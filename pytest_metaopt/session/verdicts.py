@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from ..core.document import DocumentError
 from ..core.locks import LockUnavailableError, held, project_lock
 from ..core.state_folder import STATE_FOLDER
 from ..results.artifact import ARTIFACT_NAME
-from ..results.artifact_file import NotWrittenError, write_artifact
+from ..results.artifact_file import NotWrittenError, is_failed, revoke, write_artifact
 from ..results.ledger import Ledger, Plan
 from ..results.node_lists import NODE, NODE_LISTS, node_lists
 from ..results.readiness import Readiness, judge
@@ -45,6 +45,7 @@ class Verdicts:
         self.malformed = False
         """Whether a document could not be read."""
         self.concluded: list[Verdict] = []
+        self._revoked: dict[Path, int | None] = {}
 
     @property
     def common_artifact(self) -> Path | None:
@@ -89,6 +90,28 @@ class Verdicts:
         """Note that the file at *path*, which may be a document, could not be collected."""
         if any(path == known for known in self._documents.kinds):
             self.malformed = True
+
+    def revoke(self, paths: Iterable[Path]) -> None:
+        """Take back what artifacts from before say of the documents at *paths*.
+
+        :raises NotWrittenError: one may still say READY.
+        """
+        for path in paths:
+            artifact = self._artifact_that_counts(path)
+            if artifact is None or artifact in self._revoked:
+                continue
+            self._revoked[artifact] = None
+            if is_failed(artifact):
+                continue
+            with held([project_lock(self._documents.roots[path], "artifact")]):
+                self._revoked[artifact] = revoke(artifact)
+
+    def _artifact_that_counts(self, path: Path) -> Path | None:
+        """Return the artifact that a failure in the document at *path* concerns."""
+        for other, artifact in self.artifacts.items():
+            if path == other or path in self._documents.companions(other, self._documents.kinds[other]):
+                return artifact
+        return self.common_artifact
 
     def conclude(self, exitstatus: int) -> Iterator[Verdict]:
         """Judge the documents, write the artifacts, and yield each verdict that has one."""
@@ -161,7 +184,9 @@ class Verdicts:
                 kinds = [self._documents.kinds[one] for one in paths]
                 owns_lists = root is not None or any(NODE in kind.subjects for kind in kinds)
                 lists = _node_lists(readiness) if owns_lists else None
-                write_artifact(readiness.artifact, artifact, root=root, beside=lists)
+                write_artifact(
+                    readiness.artifact, artifact, root=root, mode=self._revoked.get(artifact), beside=lists
+                )
         except (NotWrittenError, LockUnavailableError) as error:
             return Verdict(readiness, artifact, place, note=str(error))
         return Verdict(readiness, artifact, place, written=True)

@@ -635,7 +635,8 @@ def test_a_full_disk_fails_the_check_and_nothing_half_written_stays(disk: Disk, 
     neighbours = Neighbours(disk.folder)
     # A disk hands out whole pages: in the second file a part of the line fits, in the third nothing does.
     olds = {"none": None, "fits_in_part": b"a" * 4089 + b"\n", "fits_not": b"a" * 4095 + b"\n"}
-    old_artifact = b'{"schema_version": 1, "status": "READY", "emitted_at": "2024-01-01T00:00:00Z"}\n'
+    # A READY would be taken back, which makes room.
+    old_artifact = b'{"schema_version": 1, "status": "FAILED", "emitted_at": "2024-01-01T00:00:00Z"}\n'
     for name, old in olds.items():
         root = neighbours.add(name)
         if old is not None:

@@ -75,6 +75,12 @@ def assert_left_alone(
     result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}: INCOMPLETE*", LEFT.format(status)])
 
 
+def assert_no_verdict(project: Project, result: pytest.RunResult) -> None:
+    """Check that the planted READY is gone and that the session says why there is no new one."""
+    assert not project.artifact_path.exists()
+    result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}: INCOMPLETE*", "artifact: not written*"])
+
+
 # -- workers that crash -----------------------------------------------------------------------
 
 
@@ -86,25 +92,25 @@ def assert_left_alone(
         pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", ("--max-worker-restart=0",), id="segfaults"),
     ],
 )
-def test_a_worker_that_crashes_in_a_check_leaves_ready_alone_and_is_reported(
+def test_a_worker_that_crashes_in_a_check_leaves_no_verdict_and_is_reported(
     project: Project, body: str, arguments: tuple[str, ...]
 ) -> None:
-    planted = plant(project, "READY")
+    plant(project, "READY")
     add_check(project, body)
     result = project.preflight("-n", "2", *arguments)
     assert result.ret == 1
-    assert_left_alone(project, result, planted)
+    assert_no_verdict(project, result)
     result.stdout.fnmatch_lines(["*a worker crashed*", "FAILED*mine?own?*crashed*"])
 
 
 @needs_xdist
 def test_a_check_that_crashes_at_its_first_look_takes_only_one_worker_more_with_it(project: Project) -> None:
-    planted = plant(project, "READY")
+    plant(project, "READY")
     # By then xdist has handed out the work; a worker that dies while it does so breaks xdist itself.
     add_check(project, "time.sleep(1); os._exit(0)", bootstrap=True)
     result = project.preflight("-n", "1")
     assert result.ret == 1
-    assert_left_alone(project, result, planted)
+    assert_no_verdict(project, result)
     # The first look comes before the check's turn, so xdist blames that crash on what is next in turn.
     blamed = [line for line in result.stdout.lines if line.startswith("FAILED")]
     assert len(blamed) == 2
@@ -143,14 +149,14 @@ def test_a_crash_beside_a_blocking_failure_writes_failed(project: Project) -> No
         pytest.param(False, ("-n", "1"), "a worker crashed", id="in a worker", marks=needs_xdist),
     ],
 )
-def test_an_interrupt_in_a_check_leaves_ready_alone_and_is_reported(
+def test_an_interrupt_in_a_check_leaves_no_verdict_and_is_reported(
     project: Project, bootstrap: bool, arguments: tuple[str, ...], why: str
 ) -> None:
-    planted = plant(project, "READY")
+    plant(project, "READY")
     add_check(project, "raise KeyboardInterrupt", bootstrap=bootstrap)
     result = project.preflight(*arguments)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert_left_alone(project, result, planted)
+    assert_no_verdict(project, result)
     result.stdout.fnmatch_lines([f"*{why}*"])
 
 
@@ -170,11 +176,11 @@ def test_an_interrupt_after_a_blocking_failure_writes_failed(project: Project) -
 
 
 @pytest.mark.parametrize("body", ["pytest.exit('enough')", "pytest.exit('enough', returncode=0)"])
-def test_pytest_exit_in_a_check_leaves_ready_alone_and_is_reported(project: Project, body: str) -> None:
-    planted = plant(project, "READY")
+def test_pytest_exit_in_a_check_leaves_no_verdict_and_is_reported(project: Project, body: str) -> None:
+    plant(project, "READY")
     add_check(project, body)
     result = project.preflight()
-    assert_left_alone(project, result, planted)
+    assert_no_verdict(project, result)
     result.stdout.fnmatch_lines(["*Exit: enough*"])
 
 
@@ -192,8 +198,8 @@ def test_a_check_that_calls_sys_exit_fails_and_the_session_goes_on(project: Proj
 @pytest.mark.parametrize(
     "arguments", [(), pytest.param(("-n", "1"), marks=needs_xdist)], ids=["one process", "a worker"]
 )
-def test_an_internal_error_leaves_ready_alone(project: Project, arguments: tuple[str, ...]) -> None:
-    planted = plant(project, "READY")
+def test_an_internal_error_leaves_no_verdict(project: Project, arguments: tuple[str, ...]) -> None:
+    plant(project, "READY")
     project.write(
         "conftest.py",
         """
@@ -204,14 +210,14 @@ def pytest_runtest_logreport(report):
     )
     result = project.preflight(*arguments)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
-    assert project.artifact_path.read_bytes() == planted
+    assert not project.artifact_path.exists()
     output = result.stdout.str() + result.stderr.str()
     assert "a broken hook" in output
 
 
 @needs_xdist
-def test_an_internal_error_in_a_worker_leaves_ready_alone(project: Project) -> None:
-    planted = plant(project, "READY")
+def test_an_internal_error_in_a_worker_leaves_no_verdict(project: Project) -> None:
+    plant(project, "READY")
     project.write(
         "conftest.py",
         """
@@ -225,7 +231,7 @@ def pytest_runtest_protocol(item):
     )
     result = project.preflight("-n", "1")
     assert result.ret != 0
-    assert project.artifact_path.read_bytes() == planted
+    assert not project.artifact_path.exists()
 
 
 def test_a_broken_test_file_beside_the_campaign_stops_everything_before_any_bootstrap(
@@ -253,14 +259,14 @@ def test_stopped_by_a_blocking_failure_writes_failed(project: Project) -> None:
     result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
 
 
-def test_stopped_by_an_unrelated_failure_leaves_ready_alone_and_says_what_was_not_looked_at(
+def test_stopped_by_an_unrelated_failure_leaves_no_verdict_and_says_what_was_not_looked_at(
     project: Project,
 ) -> None:
-    planted = plant(project, "READY")
+    plant(project, "READY")
     project.write("test_beside.py", "def test_beside():\n    assert False\n")
     result = project.pytest("-x", "test_beside.py", CAMPAIGN_NAME)
     assert result.ret == 1
-    assert_left_alone(project, result, planted)
+    assert_no_verdict(project, result)
     result.stdout.fnmatch_lines(["*9 of 9 blocking checks were not evaluated*R1, R2, R3*"])
 
 
