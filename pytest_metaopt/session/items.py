@@ -133,7 +133,7 @@ class CheckItem(pytest.Function):
         # What the fixture of that name would give; a fixture takes longer than most checks.
         if self.subject is not None and self.check.each is not None:
             self.funcargs[self.check.each] = self.subject.value
-        if not self.config.option.setupshow:
+        if not self.config.getoption("setupshow", False):
             compat.fill(self, self.target.name, self.target.document)
         try:
             super().setup()

@@ -14,7 +14,9 @@ from .facts import Facts
 from .items import CheckItem
 from .verdicts import Verdicts
 
-_PLUGIN = "pytest_jsonreport"
+_NAMES = ("pytest_jsonreport", "pytest_jsonreport.plugin")
+"""Its entry point; and its module, the name that ``-p`` and ``PYTEST_PLUGINS`` register it by."""
+
 _WORST_FIRST = ("FAILED", "INCOMPLETE", "READY")
 
 
@@ -23,7 +25,7 @@ def connect(config: pytest.Config, facts: Facts, verdicts: Verdicts) -> None:
 
     A version of it whose hooks are others costs the report our part, and a warning, but no session.
     """
-    if not config.pluginmanager.hasplugin(_PLUGIN):
+    if not any(config.pluginmanager.hasplugin(name) for name in _NAMES):
         return
     try:
         config.pluginmanager.register(JsonReport(facts, verdicts), "metaopt-json-report")

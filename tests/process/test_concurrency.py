@@ -125,6 +125,7 @@ def is_whole(artifact: bytes, *, after_a_kill: bool = False) -> bool:
 
 
 @needs_xdist
+@pytest.mark.soak
 def test_of_sessions_of_every_kind_one_bootstraps_and_the_others_find_it_done(project: Project) -> None:
     processes = [
         start(project.path, "-n", "2"),

@@ -19,7 +19,7 @@ def fleet(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("way", ["option", "path", "workers"])
+@pytest.mark.parametrize("way", ["option", "path", pytest.param("workers", marks=pytest.mark.soak)])
 def test_a_companion_is_looked_at_and_counts(fleet: Project, way: str) -> None:
     arguments = {
         "option": ["--metaopt-campaign", CAMPAIGN_NAME],

@@ -129,7 +129,9 @@ def of(node: str, *checks: str) -> set[str]:
     return {f"node[{check}-{node}]" for check in checks or NODE_CHECKS}
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["one process", "n2"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n2"], marks=pytest.mark.soak)], ids=["one process", "n2"]
+)
 def test_three_healthy_nodes_are_green(project: Project, lab: Lab, workers: list[str]) -> None:
     for name in ("gpu-01", "gpu-02", "gpu-03"):
         healthy(lab.add(name))

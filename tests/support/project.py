@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ CAMPAIGN_NAME = "ml_metaopt_campaign.yaml"
 LIGHT = "-p no:hypothesispytest -p no:anyio -p no:pytest11.testinfra"
 """Leaves out plugins that no project here uses: their imports take as long as all the rest of a session."""
 
+PLUGIN_MODULES = ("pytest_metaopt.plugin", "pytest_metadata.plugin", "pytest_jsonreport.plugin")
+
+LEAN = [f"-pno:{name}" for name in ("doctest", "pastebin", "unittest")]
+
+OTHER_PLUGINS = ("--random-order", "--reruns")
+"""How the options begin of plugins that are not in a lean session."""
+
 
 def make_empty_repository(folder: Path) -> None:
     """Make what git takes for a repository, as ``git init`` does in more files and time."""
@@ -87,11 +95,22 @@ class Project:
         self.campaign.write_text(text.replace(old, new))
 
     def pytest(self, *arguments: str | Path) -> RunResult:
-        """Run pytest with just the arguments given: in this process, unless it is to have workers."""
-        if self.own_process or any(str(argument).startswith("-n") for argument in arguments):
+        """Run pytest with just the arguments given: in this process, unless it is to have workers.
+
+        In this process it has ours, pytest-json-report and pytest's own plugins: finding and registering the
+        others would take a third of its time.
+        """
+        words = [*map(str, arguments)]
+        if self.own_process or any(word.startswith("-n") for word in words):
             return self.process(*arguments)
         # Our exit code 2 is pytest's of an interrupted session, which pytester else raises again.
-        return self.pytester.runpytest_inprocess(*arguments, no_reraise_ctrlc=True)
+        if any(word.startswith(OTHER_PLUGINS) for word in words):
+            return self.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return self.pytester.runpytest_inprocess(
+                *LEAN, *words, plugins=[*map(import_module, PLUGIN_MODULES)], no_reraise_ctrlc=True
+            )
 
     def process(self, *arguments: str | Path) -> RunResult:
         """Run pytest in a process of its own: for workers, locks, crashes and signals."""
