@@ -25,7 +25,7 @@ PATIENCE = 120.0
 """Seconds for a question; 5 to 15 s were measured on two cores (0.14.1)."""
 
 START = 240.0
-"""Seconds for the start of the API server: 17 to 33 s were measured, and over 100 s on a machine under load."""
+"""Seconds for the start of the API server: 17 to 33 s were measured, over 100 s under load."""
 
 
 def server_port() -> int:
