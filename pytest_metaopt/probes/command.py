@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.environment import our_environment
+from .watcher import WATCHER
 
 MAX_OUTPUT = 1 << 18
 """Bytes that are kept of each of stdout and stderr; what comes behind is read and dropped."""
@@ -99,8 +100,9 @@ def run(
     """Run *command* and return how it ended; what goes wrong is in the result, never raised.
 
     It reads from ``/dev/null``, and runs in a session of its own: it has no terminal to prompt on. When it
-    ends, or has to, its whole process group is killed. What has left the group by a session of its own lives
-    on: SkyPilot's API server, which ``sky`` starts and which is meant to stay, is such a process.
+    ends, or has to, or this process ends, its whole process group is killed. What has left the group by a
+    session of its own lives on: SkyPilot's API server, which ``sky`` starts and which is meant to stay, is
+    such a process.
 
     :param command: the program, looked up on the ``PATH`` of *environ*, and its arguments.
     :param deadline: when it has to be over.
@@ -124,6 +126,7 @@ def run(
     if found is None:
         return result("missing", f"command {program!r} not found on PATH")
     try:
+        WATCHER.start()
         process = subprocess.Popen(  # noqa: S603 - no shell; what may stand in a command is its probe's affair
             [found, *command[1:]],
             stdin=subprocess.DEVNULL,
@@ -139,7 +142,15 @@ def run(
     except ValueError as error:
         # A NUL byte, or a lone surrogate that no encoding can take, in an argument.
         return result("not started", f"{program} could not be started: {error}")
-    return _Watch(program, process, deadline, stop, started, most).result()
+    watch = _Watch(program, process, deadline, stop, started, most)
+    try:
+        WATCHER.add(process.pid)
+    except OSError as error:
+        watch.abandon()
+        return result(
+            "not started", f"the watcher of {program} could not be started: {error.strerror or error}"
+        )
+    return watch.result()
 
 
 _STOPPED = "was stopped, because the session ended"
@@ -188,6 +199,7 @@ class _Watch:
         finally:
             # Before the process is waited for: until then nothing else can have the number of its group.
             self._kill()
+            WATCHER.remove(self.process.pid)
             self._drain()
             self._close()
         status = self._bury()
@@ -202,6 +214,12 @@ class _Watch:
             time.monotonic() - self.started,
             _problem(status) if exited else str(self.deadline) if ending == "timed out" else _STOPPED,
         )
+
+    def abandon(self) -> None:
+        """Kill it, whatever it would have said."""
+        self._kill()
+        self._close()
+        self._bury()
 
     def _listen(self) -> Ending:
         while True:

@@ -34,6 +34,7 @@ from .parts import Parts, shown
 from .reports import Reports
 from .role import Role, selects_everything
 from .settings import read_settings
+from .signals import Signals
 from .verdicts import Verdicts
 
 _MOST_IN_HEADER = 20
@@ -93,6 +94,7 @@ class Hooks:
         self.verdicts = Verdicts(documents, settings.readiness, self._shown)
         self.verdicts.require_separate_artifacts()
         self.reports = Reports(config)
+        self.signals = Signals()
         self.parts = Parts(
             documents=documents,
             catalog=self.catalog,
@@ -160,6 +162,7 @@ class Hooks:
     def pytest_sessionstart(self) -> None:
         """Refuse settings that make no sense, and keep other sessions on the project out."""
         if self.role.coordinates:
+            self.signals.take()
             self.catalog.require_known_ids()
             if self.role.evaluates and self.settings.bootstrap and self.documents.roots:
                 self.coordination.hold(self.documents.roots.values())
@@ -313,6 +316,9 @@ class Hooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the artifacts before any other report, which may speak of them."""
+        signal = self.signals.received
+        if signal is not None:
+            self.verdicts.interruption = f"the session was ended by {signal.name}"
         self._conclude(int(session.exitstatus))
         verdicts = self.verdicts.concluded
         broken = self.verdicts.interruption is not None or any(
@@ -334,7 +340,11 @@ class Hooks:
         for verdict in written:
             name = "readiness" if len(written) == 1 else f"readiness:{verdict.readiness.plan.shown}"
             compat.add_suite_property(self.config, name, verdict.status)
-        return (yield)
+        done = yield
+        if signal is not None:
+            # Only now: with an exit status that is not its own, pytest prints no summary.
+            session.exitstatus = 128 + signal
+        return done
 
     def _conclude(self, exitstatus: int) -> None:
         self.facts.close()
@@ -353,6 +363,7 @@ class Hooks:
         """Leave nothing running and let other sessions on the project in, however this one ended."""
         self.facts.close()
         self.coordination.release()
+        self.signals.release()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
