@@ -8,41 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from .environment import our_environment
+from .secret_forms import cut
+from .secret_names import may_hold_secret, secret_values
 from .text import printable
 
 MASK = "***"
 """What stands in the place of a secret."""
 
-KNOWN_VARIABLES = frozenset(
-    {
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AZURE_CLIENT_SECRET",
-        "GH_TOKEN",
-        "GITHUB_TOKEN",
-        "GITLAB_TOKEN",
-        "HF_TOKEN",
-        "HUGGING_FACE_HUB_TOKEN",
-        "LAMBDA_API_KEY",
-        "RUNPOD_API_KEY",
-        "SKYPILOT_SERVICE_ACCOUNT_TOKEN",
-        "VAST_API_KEY",
-        "WANDB_API_KEY",
-    }
-)
-"""Environment variables of the tools that a campaign uses whose value is a secret."""
-
-_SHORTEST_KNOWN = 4
-_SHORTEST_GUESSED = 8
-# A shorter value would be cut out of ordinary words: API_TOKEN=no.
-
-_GUESSED_VARIABLE = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|PAT)$"
-)
+_SHORTEST_IN_URL = 4
 
 _URL_USER = re.compile(
     r"""(?P<scheme>(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,30}://)
@@ -67,16 +43,8 @@ def redact(text: str, *, environ: Mapping[str, str] | None = None, also: Iterabl
     :param environ: the environment whose secret variables count; None: ours.
     :param also: more secrets, known to the caller.
     """
-    values = {
-        *secret_values(our_environment(_shortest_secret) if environ is None else environ),
-        *(value for value in also if value),
-    }
-    # The longest first: one secret may be a part of another.
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, MASK)
-        quoted = quote(value, safe="", errors="surrogateescape")
-        if quoted != value:
-            text = text.replace(quoted, MASK)
+    known = secret_values(our_environment(may_hold_secret) if environ is None else environ)
+    text = cut(text, known.union(value for value in also if value), MASK)
     text = _URL_USER.sub(_without_user, text)
     text = _SCP_USER.sub(rf"\1:{MASK}@", text)
     text = _QUERY.sub(rf"\1{MASK}", text)
@@ -87,29 +55,6 @@ def redact(text: str, *, environ: Mapping[str, str] | None = None, also: Iterabl
 def safe(text: str) -> str:
     """Return *text* as it may leave this package: without a secret, and printable."""
     return printable(redact(text))
-
-
-def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the values of the variables of *environ* that hold a secret, by their name."""
-    found = set()
-    for name, value in environ.items():
-        shortest = _shortest_secret(name)
-        if shortest is not None and len(bare := value.strip()) >= shortest:
-            found.add(bare)
-    return frozenset(found)
-
-
-# Every text that is reported is searched for the secrets of a whole environment.
-@lru_cache(maxsize=4096)
-def _shortest_secret(name: str) -> int | None:
-    if name in KNOWN_VARIABLES:
-        return _SHORTEST_KNOWN
-    return _SHORTEST_GUESSED if _GUESSED_VARIABLE.search(name.upper()) is not None else None
-
-
-def names_secret(name: str) -> bool:
-    """Return whether a variable or key called *name* holds a secret, by the name."""
-    return _shortest_secret(name.upper()) is not None
 
 
 def url_secrets(url: str) -> frozenset[str]:
@@ -123,7 +68,7 @@ def url_secrets(url: str) -> frozenset[str]:
     user, colon, password = found["user"].partition(":")
     secrets = {password} if colon else {user} if _hides_user(found["scheme"]) else set()
     return frozenset(
-        form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= _SHORTEST_KNOWN
+        form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= _SHORTEST_IN_URL
     )
 
 

@@ -9,7 +9,8 @@ import yaml
 
 from ..core.document import Document, DocumentError, KeyPath, dotted, frozen, thawed
 from ..core.override import Override
-from ..core.redaction import names_secret, safe
+from ..core.redaction import safe
+from ..core.secret_names import names_secret
 from ..core.text import described, enumeration, one_line, shortened
 from .run_config import RunConfig
 from .run_config_model import RunConfigModel
@@ -116,7 +117,8 @@ def _shown(keys: KeyPath, value: object) -> str:
         return "(not given)"
     if isinstance(value, Mapping | list | tuple):
         return f"({described(value)})"
-    if not _SECRET_BLOCKS.isdisjoint(keys) or any(names_secret(str(key)) for key in keys):
+    secret = isinstance(value, str) and any(names_secret(str(key)) for key in keys)
+    if secret or not _SECRET_BLOCKS.isdisjoint(keys):
         return "(not shown)"
     return shortened(safe(one_line(_yaml(value))), _SHOWN_CHARACTERS)
 

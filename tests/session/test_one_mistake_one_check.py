@@ -83,7 +83,9 @@ def test_a_provider_that_is_missing_is_one_mistake(project: Project) -> None:
     assert messages(project) == {"compute": "compute.provider is missing"}
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["one process", "workers"])
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("-n2",), marks=pytest.mark.soak)], ids=["one process", "workers"]
+)
 def test_a_missing_section_is_reported_by_the_checks_that_load_campaign_counts(
     project: Project, workers: tuple[str, ...]
 ) -> None:

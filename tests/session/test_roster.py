@@ -206,6 +206,7 @@ def test_a_node_that_was_not_queried_everything_is_unknown(project: Project, mix
     assert "  gpu-01  unknown   2 checks; others were left out" in table(result)
 
 
+@pytest.mark.soak
 def test_workers_give_the_same_section(project: Project, mixed: Rack) -> None:
     alone, shared = section(run(project)), section(run(project, "-n", "2"))
     assert alone[: alone.index("to do:")] == shared[: shared.index("to do:")]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_metaopt.core.redaction import redact, secret_values, url_secrets
+from pytest_metaopt.core.redaction import redact, url_secrets
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -63,28 +63,8 @@ def test_a_value_that_is_no_text_is_cut_as_well() -> None:
 
 
 def test_a_secret_that_is_part_of_another() -> None:
-    environ = {"A_TOKEN": "12345678", "B_TOKEN": "123456789abc"}
-    assert redact("123456789abc 12345678", environ=environ) == "*** ***"
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "is_secret"),
-    [
-        ("WANDB_API_KEY", "abcd", True),
-        ("WANDB_API_KEY", "abc", False),
-        ("WANDB_API_KEY", "  ", False),
-        ("VAST_API_KEY", "s3cr3t", True),
-        ("SOME_API_KEY", "yes", False),
-        ("DB_PASSWORD", "test", False),
-        ("DB_PASSWORD", "correct horse", True),
-        ("deploy_token", "12345678", True),
-        ("TOKENIZERS_PARALLELISM", "false-ish-value", False),
-        ("KEYBOARD", "qwertyuiop", False),
-        ("PATH", "/usr/bin:/bin", False),
-    ],
-)
-def test_which_variables_hold_a_secret(name: str, value: str, is_secret: bool) -> None:
-    assert bool(secret_values({name: value})) is is_secret
+    environ = {"A_TOKEN": "a2345678", "B_TOKEN": "a23456789abc"}
+    assert redact("a23456789abc a2345678", environ=environ) == "*** ***"
 
 
 def test_more_secrets_may_be_named() -> None:

@@ -63,8 +63,13 @@ def test_closing_twice_and_removing_what_is_not_there_do_nothing() -> None:
     mine.close()
 
 
-def wait_until_it_ignores_signals(pid: int) -> None:
-    while "SigIgn:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text():
+def wait_until_it_ignores(number: int, pid: int) -> None:
+    """Wait for the trap, which the shell sets as it starts."""
+    while True:
+        status = Path(f"/proc/{pid}/status").read_text()
+        (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+        if int(mask, 16) >> (number - 1) & 1:
+            return
         time.sleep(0.01)
 
 
@@ -76,8 +81,9 @@ def test_a_signal_to_the_watcher_does_not_end_it(name: str) -> None:
         mine.start()
         mine.add(process.pid)
         assert mine._process is not None
-        wait_until_it_ignores_signals(mine._process.pid)
-        mine._process.send_signal(getattr(signal, name))
+        number = getattr(signal, name)
+        wait_until_it_ignores(number, mine._process.pid)
+        mine._process.send_signal(number)
         mine.close()
         assert process.wait(5) == -signal.SIGKILL
 

@@ -1,0 +1,82 @@
+"""Two lists, to be read by people: names of secrets, and ordinary ones. A new name is a line."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_metaopt.core.secret_names import names_secret, secret_values
+
+VALUE = "c29tZSB2YWx1ZQ-3f9"
+
+SECRET = """
+    AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_BEARER_TOKEN_BEDROCK AZURE_CLIENT_SECRET
+    AZURE_STORAGE_KEY AZURE_STORAGE_ACCOUNT_KEY ARM_CLIENT_SECRET ALIBABA_CLOUD_ACCESS_KEY_SECRET
+    TENCENTCLOUD_SECRET_KEY OS_PASSWORD OS_APPLICATION_CREDENTIAL_SECRET DIGITALOCEAN_ACCESS_TOKEN
+    HCLOUD_TOKEN SCW_SECRET_KEY PAPERSPACE_API_KEY RUNPOD_API_KEY LAMBDA_API_KEY VAST_API_KEY
+    NEBIUS_IAM_TOKEN CLOUDFLARE_API_TOKEN CF_API_KEY LINODE_TOKEN FLY_API_TOKEN VAULT_TOKEN SSHPASS
+    SSH_KEY_PASSPHRASE RESTIC_PASSWORD BORG_PASSPHRASE RCLONE_CONFIG_PASS KUBE_TOKEN
+    TF_TOKEN_app_terraform_io PULUMI_CONFIG_PASSPHRASE PULUMI_ACCESS_TOKEN ANSIBLE_VAULT_PASSWORD
+    B2_APPLICATION_KEY R2_SECRET_ACCESS_KEY_ID_2 MINIO_ROOT_PASSWORD PGPASSWORD PGPASS MYSQL_PWD
+    REDISCLI_AUTH DB_PASS SMTP_PASS MONGODB_PWD LDAP_BINDPW POSTGRES_PASSWORD HF_TOKEN HF_TOKEN_2
+    HUGGING_FACE_HUB_TOKEN OPENAI_KEY OPENAI_API_KEY OPENAI_API_KEY_2 ANTHROPIC_API_KEY
+    ANTHROPIC_AUTH_TOKEN GEMINI_API_KEY WANDB_API_KEY COMET_API_KEY NEPTUNE_API_TOKEN
+    MLFLOW_TRACKING_PASSWORD MLFLOW_TRACKING_TOKEN CLEARML_API_SECRET_KEY KAGGLE_KEY NGC_CLI_API_KEY
+    GITHUB_TOKEN GH_TOKEN GH_ENTERPRISE_TOKEN GITLAB_TOKEN CI_JOB_TOKEN CI_JOB_JWT CI_JOB_JWT_V2
+    CI_REGISTRY_PASSWORD ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN BITBUCKET_APP_PASSWORD
+    AZURE_DEVOPS_EXT_PAT TWINE_PASSWORD UV_PUBLISH_TOKEN NODE_AUTH_TOKEN NPM_TOKEN
+    CARGO_REGISTRY_TOKEN DOCKER_AUTH_CONFIG COSIGN_PASSWORD DJANGO_SECRET_KEY SECRET_KEY_BASE
+    JWT_SIGNING_KEY ENCRYPTION_KEY FLASK_SECRET SLACK_BOT_TOKEN SENTRY_AUTH_TOKEN CODECOV_TOKEN
+    DATADOG_API_KEY DD_APP_KEY DD_API_KEY TWILIO_AUTH_TOKEN SKYPILOT_SERVICE_ACCOUNT_TOKEN PASSWORD
+    PASSWD TOKEN APIKEY SECRET DB_CREDS SERVICE_CREDENTIALS deploy_token my-api-key service.password
+    APITOKEN
+""".split()  # noqa: SIM905 - a list that is read as prose
+
+ORDINARY = """
+    PATH HOME USER LANG SHELL TERM EDITOR PAGER HOSTNAME TOKENIZERS_PARALLELISM MAX_TOKENS
+    NUM_TOKENS KEYBOARD XKB_LAYOUT KEYMAP MONKEY TURKEY AUTHOR GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL
+    GIT_COMMITTER_NAME PASSENGER PASSAGES PATTERN PATCH PATHS SECRETARY GPG_KEY AWS_ACCESS_KEY_ID
+    SSH_AUTH_SOCK NCCL_SOCKET_IFNAME CUDA_VISIBLE_DEVICES OMP_NUM_THREADS MASTER_ADDR MASTER_PORT
+    SLURM_JOB_ID SLURM_JOB_NODELIST WANDB_MODE WANDB_PROJECT HF_HOME TRANSFORMERS_CACHE TORCH_HOME
+    PYTHONPATH LD_LIBRARY_PATH VIRTUAL_ENV
+""".split()  # noqa: SIM905 - a list that is read as prose
+
+
+@pytest.mark.parametrize("name", SECRET)
+def test_the_value_of_a_secret_name_is_a_secret(name: str) -> None:
+    assert secret_values({name: VALUE}) == {VALUE}
+    assert names_secret(name)
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_the_value_of_an_ordinary_name_is_shown(name: str) -> None:
+    assert secret_values({name: VALUE}) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("WANDB_API_KEY", "abcd", True),
+        ("WANDB_API_KEY", "abc", False),
+        ("WANDB_API_KEY", "  ", False),
+        ("WANDB_API_KEY", "12345678", True),
+        ("VAST_API_KEY", "s3cr3t", True),
+        ("SOME_API_KEY", "yes", False),
+        ("DB_PASSWORD", "test", False),
+        ("DB_PASSWORD", "correct horse", True),
+        ("TRAIN_PASS", "3", False),
+        ("CACHE_KEY", "1764277532", False),
+        ("LEARNING_RATE_KEY", "-0.000001e-10", False),
+        ("SOME_KEY", "1234567890123456", True),
+        ("SSH_KEY", "/root/.ssh/id_ed25519", False),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/etc/gcp/key.json", False),
+        ("PGPASS", "~/.pgpass-of-mine", False),
+        ("PRIVATE_KEY", "./keys/private.pem", False),
+        ("SOME_SECRET", "/kJ8sd7+sdfK/sdf8=", True),
+        ("SOME_SECRET", "//double/slash", True),
+        ("USE_AUTH", "TRUE", False),
+        ("PWD", "/root/project", False),
+        ("OLDPWD", "/tmp/elsewhere", False),
+    ],
+)
+def test_what_cannot_be_a_secret_is_shown(name: str, value: str, is_secret: bool) -> None:
+    assert bool(secret_values({name: value})) is is_secret
