@@ -20,10 +20,13 @@ Script = Callable[[str, str], Path]
 
 @pytest.fixture
 def hanging(project: Project, script: Script) -> Project:
-    """A project whose probe runs a git that never answers, and writes its number into ``git.pid``."""
+    """A project whose probe runs a git that never answers, and writes its number into ``git.pid``.
+
+    It first writes more than a pipe holds: the session reads that, so it has told the watcher of this git.
+    """
     project.edit("repo: .", "repo: https://git.example.invalid/o/r.git")
     pid = project.path / "git.pid"
-    script("git", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 300")
+    script("git", f"head -c 200000 /dev/zero; echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 300")
     return project
 
 

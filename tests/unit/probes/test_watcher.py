@@ -99,7 +99,8 @@ def test_without_a_watcher_no_command_runs(monkeypatch: pytest.MonkeyPatch, tmp_
 LEAVES = """\
 import os, threading, time
 from pytest_metaopt.probes.command import Deadline, run
-command = ["sh", "-c", "echo $$ > pid.new; mv pid.new pid; sleep 60"]
+# It fills its pipe first: that is read only once the watcher knows of the command.
+command = ["sh", "-c", "head -c 200000 /dev/zero; echo $$ > pid.new; mv pid.new pid; sleep 60"]
 threading.Thread(target=run, args=(command, Deadline.after(60))).start()
 while not os.path.exists("pid"):
     time.sleep(0.1)
