@@ -30,7 +30,15 @@ def hanging(project: Project, script: Script) -> Project:
     return project
 
 
-def start(project: Project, *arguments: str, **options: object) -> subprocess.Popen[str]:
+def as_in_a_terminal() -> None:
+    """A shell without job control lets its background jobs, which a test run may be, ignore these two."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def start(
+    project: Project, *arguments: str, before: Callable[[], object] = as_in_a_terminal
+) -> subprocess.Popen[str]:
     session: subprocess.Popen[str] = subprocess.Popen(
         [
             sys.executable,
@@ -46,7 +54,7 @@ def start(project: Project, *arguments: str, **options: object) -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **options,  # type: ignore[call-overload]
+        preexec_fn=before,
     )
     return session
 
@@ -107,7 +115,7 @@ def up():
 def test_a_signal_that_the_caller_ignores_stays_ignored(project: Project) -> None:
     """As under ``nohup``."""
     project.write("conftest.py", IGNORES)
-    session = start(project, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    session = start(project, before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     output, _ = session.communicate(timeout=PATIENCE)
     assert session.returncode == 0, output
 

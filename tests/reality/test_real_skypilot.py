@@ -83,6 +83,7 @@ def test_vast_with_and_without_a_key(sky_home: Path, run: Runner) -> None:
     assert query("vast", run) == Cloud("vast", enabled=True, capabilities=("compute",))
 
 
+@pytest.mark.soak
 def test_a_cloud_that_there_is_not(sky_home: Path, run: Runner) -> None:
     found = query("nosuchcloud", run)
     assert found.problem == "this SkyPilot does not know the cloud 'nosuchcloud'"

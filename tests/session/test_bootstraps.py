@@ -296,7 +296,7 @@ GITIGNORES = st.one_of(
 
 
 @settings(
-    max_examples=examples(10),
+    max_examples=examples(5),
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -67,11 +67,9 @@ def test_six_are_bootstrapped_in_reverse_order(project: Project) -> None:
 @pytest.mark.parametrize(
     "distribution",
     [
-        "worksteal",  # "load" is the default: the next test
-        *(
-            pytest.param(name, marks=pytest.mark.soak)
-            for name in ("each", "loadscope", "loadfile", "loadgroup", "no")
-        ),
+        # "load" is the default: the next test
+        pytest.param(name, marks=pytest.mark.soak)
+        for name in ("worksteal", "each", "loadscope", "loadfile", "loadgroup", "no")
     ],
 )
 def test_six_are_bootstrapped_however_the_work_is_distributed(project: Project, distribution: str) -> None:
