@@ -53,6 +53,7 @@ LIGHT = "-p no:hypothesispytest -p no:anyio -p no:pytest11.testinfra"
 """Leaves out plugins that no project here uses: their imports take as long as all the rest of a session."""
 
 PLUGIN_MODULES = ("pytest_metaopt.plugin", "pytest_metadata.plugin", "pytest_jsonreport.plugin")
+WORKER_MODULES = ("xdist.plugin", "xdist.looponfail")
 
 LEAN = [f"-pno:{name}" for name in ("doctest", "pastebin", "unittest")]
 
@@ -113,8 +114,18 @@ class Project:
             )
 
     def process(self, *arguments: str | Path) -> RunResult:
-        """Run pytest in a process of its own: for workers, locks, crashes and signals."""
-        return self.pytester.runpytest_subprocess(*arguments)
+        """Run pytest in a process of its own: for workers, locks, crashes and signals.
+
+        Workers start with the plugins that they need; a session without any has all that are installed.
+        """
+        words = [*map(str, arguments)]
+        lean = any(word.startswith("-n") for word in words)
+        if not lean or any(word.startswith(OTHER_PLUGINS) for word in words):
+            return self.pytester.runpytest_subprocess(*words)
+        named = [f"-p{name}" for name in (*WORKER_MODULES, *PLUGIN_MODULES)]
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return self.pytester.runpytest_subprocess(*named, *words)
 
     def preflight(self, *arguments: str | Path) -> RunResult:
         """Run pytest on the campaign, named by option."""
