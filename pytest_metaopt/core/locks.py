@@ -1,17 +1,18 @@
-"""Locks: what keeps processes and sessions on one project out of each other's way.
+"""Locks: what keeps sessions on one project, and those who write one artifact, out of each other's way.
 
-They lie in the user's own folder under the temporary directory, not in the project: whether
-``.ml-metaopt/`` is there is itself a check that runs under a lock.
+A lock is taken on the folder that it protects (flock(2)), not on a file in a folder for temporary files:
+nothing has to be made for it, nobody else can have made it before, sessions with different settings meet at
+it, and the system releases it when its process ends, however that ends.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import fcntl
 import os
-import stat
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,68 +20,97 @@ from filelock import FileLock, Timeout
 PATIENCE = 600.0
 """Seconds that a session waits for another one on the same project."""
 _NOTICE_AFTER = 1.0
+_POLL = 0.05
+
+_NOT_ON_FOLDERS = {errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP}
+"""NFS takes an exclusive lock only on what is open for writing, which no folder can be (flock(2), NOTES)."""
+_LOCK_FILE = ".metaopt.lock"
+
+_held: dict[tuple[int, int], int] = {}
+"""How often this process holds the lock of a folder, by its device and inode; a second descriptor would wait
+for the first for ever."""
 
 
 class LockUnavailableError(Exception):
     """A lock could not be had; ``str()`` of it says which and why, in one line."""
 
 
-def project_lock(root: Path, purpose: str) -> FileLock:
-    """Return the lock for *purpose* of the project at *root*; it is not taken yet.
-
-    :raises LockUnavailableError: the folder for locks cannot be made, or is somebody else's.
-    """
-    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:24]
-    return FileLock(_folder() / f"{name}.{purpose}.lock")
-
-
 @contextmanager
-def held(locks: Iterable[FileLock], notify: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold all of *locks*, taken in the order of their paths so that two holders cannot block each other.
+def held(folder: Path, notify: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock of *folder*, which must be there; a process that holds it already goes on at once.
 
     :param notify: called once, with a sentence, where it has to wait.
-    :raises LockUnavailableError: one was not free within ``PATIENCE`` seconds.
+    :raises LockUnavailableError: it was not free within ``PATIENCE`` seconds, or cannot be had.
     """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unavailable(folder, error) from None
     with ExitStack() as stack:
-        for lock in sorted(locks, key=lambda lock: str(lock.lock_file)):
-            acquire(lock, notify)
-            stack.callback(lock.release)
+        stack.callback(os.close, descriptor)
+        status = os.fstat(descriptor)
+        key = status.st_dev, status.st_ino
+        if key not in _held:
+            _acquire(_lock(folder, descriptor, stack), folder, notify)
+        _held[key] = _held.get(key, 0) + 1
+        stack.callback(_release, key)
         yield
 
 
-def acquire(lock: FileLock, notify: Callable[[str], None] | None = None) -> None:
-    """Take *lock*, calling *notify* where that takes long; see :func:`held`."""
+def _release(key: tuple[int, int]) -> None:
+    _held[key] -= 1
+    if not _held[key]:
+        del _held[key]
+
+
+def _lock(folder: Path, descriptor: int, stack: ExitStack) -> Callable[[float], bool]:
+    """Return what waits so many seconds for the lock and tells whether it is held; *stack* lets it go."""
     try:
-        try:
-            lock.acquire(timeout=_NOTICE_AFTER)
-        except Timeout:
-            if notify is not None:
-                notify("waiting for another preflight session on this project to finish its bootstraps")
-            lock.acquire(timeout=PATIENCE)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        if error.errno not in _NOT_ON_FOLDERS:
+            raise _unavailable(folder, error) from None
+        file = FileLock(folder / _LOCK_FILE)
+        stack.callback(file.release)
+        return lambda seconds: _wait_for_file(file, seconds)
+    return lambda seconds: _wait_for_folder(descriptor, seconds)
+
+
+def _wait_for_folder(descriptor: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL)
+
+
+def _wait_for_file(file: FileLock, seconds: float) -> bool:
+    try:
+        file.acquire(timeout=seconds)
     except Timeout:
-        raise LockUnavailableError(
-            f"another preflight session has held this project for {PATIENCE:.0f} s (lock: {lock.lock_file});"
-            " run again when it has ended"
-        ) from None
-    except OSError as error:
-        raise LockUnavailableError(
-            f"could not take the lock {lock.lock_file}: {error.strerror or error}"
-        ) from None
+        return False
+    return True
 
 
-def _folder() -> Path:
+def _acquire(wait: Callable[[float], bool], folder: Path, notify: Callable[[str], None] | None) -> None:
     try:
-        folder = Path(tempfile.gettempdir()) / f"pytest-metaopt-{os.getuid()}"
-    except FileNotFoundError:
-        raise LockUnavailableError("no writable directory for temporary files; set TMPDIR to one") from None
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
+        if wait(_NOTICE_AFTER):
+            return
+        if notify is not None:
+            notify("waiting for another preflight session on this project to finish its bootstraps")
+        if wait(PATIENCE):
+            return
     except OSError as error:
-        raise LockUnavailableError(
-            f"could not create the lock directory {folder}: {error.strerror}; set TMPDIR to a writable"
-            " directory"
-        ) from None
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise LockUnavailableError(f"{folder} belongs to another user; remove it, or set TMPDIR")
-    return folder
+        raise _unavailable(folder, error) from None
+    raise LockUnavailableError(
+        f"another preflight session has held {folder} for {PATIENCE:.0f} s; run again when it has ended"
+    )
+
+
+def _unavailable(folder: Path, error: OSError) -> LockUnavailableError:
+    return LockUnavailableError(f"could not lock {folder}: {error.strerror or error}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.document import DocumentError
+from ..core.locks import held
 from ..core.redaction import safe
 from ..core.text import shortened
 from ..documents.sources.text import read_text
@@ -35,8 +36,6 @@ def write_artifact(
 ) -> None:
     """Write *artifact* to *path* so that a reader sees the old file or the whole new one, never a part.
 
-    To be called with the project's lock held.
-
     :param mode: that of the file which was there before; None: it is there still, or there was none.
     :param beside: files to write in the same folder before it, by their name: a line each; None: there must
         be no such file.
@@ -44,6 +43,7 @@ def write_artifact(
     :param root: the project root that the file's folder must lie in; the folder is not made, since whether
         it is there is a check of its own. None: the user named *path*, and its folder is made.
     :raises NotWrittenError: it cannot be written; what was there is as it was.
+    :raises LockUnavailableError: another session does not end writing in the folder.
     """
     folder = path.parent
     try:
@@ -55,14 +55,15 @@ def write_artifact(
             raise NotWrittenError(f"{path} is a directory; remove it")
         if path.exists() and not path.is_file():
             raise NotWrittenError(f"{path} is not a regular file; name another one")
-        for name, lines in (beside or {}).items():
-            _remove_leftovers(folder, name)
-            if lines is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                _replace(folder / name, "".join(f"{line}\n" for line in lines))
-        _remove_leftovers(folder, path.name)
-        _replace(path, json.dumps(artifact.to_json(), indent=2, ensure_ascii=True) + "\n", mode)
+        with held(folder):
+            for name, lines in (beside or {}).items():
+                _remove_leftovers(folder, name)
+                if lines is None:
+                    (folder / name).unlink(missing_ok=True)
+                else:
+                    _replace(folder / name, "".join(f"{line}\n" for line in lines))
+            _remove_leftovers(folder, path.name)
+            _replace(path, json.dumps(artifact.to_json(), indent=2, ensure_ascii=True) + "\n", mode)
     except OSError as error:
         raise NotWrittenError(f"could not write {path}: {error.strerror or error}") from None
 
@@ -97,6 +98,7 @@ def revoke(path: Path) -> int | None:
 
     :return: the mode that the file had; None where no reader takes what is there for an artifact.
     :raises NotWrittenError: nothing helped; what was there may still say READY.
+    :raises LockUnavailableError: another session does not end writing in the folder.
     """
     try:
         mode = path.stat().st_mode
@@ -104,9 +106,10 @@ def revoke(path: Path) -> int | None:
         mode = None
     if mode is None or not stat.S_ISREG(mode):
         return None
-    problem = _unlink(path)
-    if problem is not None and not _overwrite(path):
-        raise NotWrittenError(f"could not remove {path}, which may say READY: {problem}")
+    with held(path.parent):
+        problem = _unlink(path)
+        if problem is not None and not _overwrite(path):
+            raise NotWrittenError(f"could not remove {path}, which may say READY: {problem}")
     return stat.S_IMODE(mode)
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from ..core.locks import LockUnavailableError, acquire, held, project_lock
+from ..core.locks import LockUnavailableError, held
+from .role import Role
 
 
 class Coordination:
     """The session's hold on the projects of its documents.
 
+    :param role: says where the workers of the session meet.
     :param notify: is called with a sentence where another session has to be waited for.
     """
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
+    def __init__(self, role: Role, notify: Callable[[str], None]) -> None:
+        self._role = role
         self._notify = notify
         self._locks = ExitStack()
         self.holds = False
@@ -28,11 +34,11 @@ class Coordination:
 
         :raises pytest.Exit: another session does not end.
         """
-        with _exit_without_lock():
-            for root in sorted(set(roots)):
-                lock = project_lock(root, "session")
-                acquire(lock, self._notify)
-                self._locks.callback(lock.release)
+        try:
+            for root in sorted({Path(os.path.realpath(root)) for root in roots}):
+                self._locks.enter_context(held(root, self._notify))
+        except LockUnavailableError as error:
+            pytest.exit(f"metaopt: {error}", returncode=int(pytest.ExitCode.TESTS_FAILED))
         self.holds = True
 
     def release(self) -> None:
@@ -42,23 +48,13 @@ class Coordination:
 
     @contextmanager
     def bootstrapping(self, roots: Iterable[Path]) -> Iterator[None]:
-        """Hold the locks under which one process at a time runs bootstraps in these projects."""
-        with held(project_lock(root, "bootstrap") for root in roots):
-            yield
+        """Keep the other workers of the session from evaluating first, or bootstrapping, in these projects.
 
-    @contextmanager
-    def evaluating_first(self, roots: Iterable[Path]) -> Iterator[None]:
-        """Hold the same locks for the first evaluations of the session.
-
-        :raises pytest.Exit: another session does not end.
+        Other sessions are kept out by :meth:`hold`.
         """
-        with _exit_without_lock(), self.bootstrapping(roots):
+        with ExitStack() as locks:
+            if self._role.folder is not None:
+                names = {hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest() for root in roots}
+                for name in sorted(names):  # in one order, so that two workers cannot block each other
+                    locks.enter_context(FileLock(self._role.folder / f"{name}.lock"))
             yield
-
-
-@contextmanager
-def _exit_without_lock() -> Iterator[None]:
-    try:
-        yield
-    except LockUnavailableError as error:
-        pytest.exit(f"metaopt: {error}", returncode=int(pytest.ExitCode.TESTS_FAILED))

@@ -88,7 +88,7 @@ class Hooks:
         self.documents = documents
         self.role = Role(config)
         self.catalog = Catalog(config, settings, documents.needed_kinds)
-        self.coordination = Coordination(self._notify)
+        self.coordination = Coordination(self.role, self._notify)
         self.facts = Facts(config, settings, documents, self.role)
         self.first_evaluations = FirstEvaluations(self.role)
         self.verdicts = Verdicts(documents, settings.readiness, self._shown)
@@ -246,7 +246,7 @@ class Hooks:
 
     def _evaluate_first(self, items: list[CheckItem]) -> None:
         roots = {self.documents.roots[item.path] for item in items}
-        with self.coordination.evaluating_first(roots):
+        with self.coordination.bootstrapping(roots):
             self.first_evaluations.take(_evaluations(items))
         self._release_if_done()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..core.document import DocumentError
-from ..core.locks import LockUnavailableError, held, project_lock
+from ..core.locks import LockUnavailableError
 from ..core.state_folder import STATE_FOLDER
 from ..results.artifact import ARTIFACT_NAME
 from ..results.artifact_file import NotWrittenError, is_failed, revoke, write_artifact
@@ -103,8 +103,7 @@ class Verdicts:
             self._revoked[artifact] = None
             if is_failed(artifact):
                 continue
-            with held([project_lock(self._documents.roots[path], "artifact")]):
-                self._revoked[artifact] = revoke(artifact)
+            self._revoked[artifact] = revoke(artifact)
 
     def _artifact_that_counts(self, path: Path) -> Path | None:
         """Return the artifact that a failure in the document at *path* concerns."""
@@ -178,15 +177,14 @@ class Verdicts:
             return Verdict(readiness, artifact, place)
         root = self._documents.roots[path] if self._readiness is None else None
         try:
-            with held([project_lock(self._documents.roots[path], "artifact")]):
-                # The lists beside an artifact are its own; but in a folder that the user named, those of
-                # another session about other documents may lie.
-                kinds = [self._documents.kinds[one] for one in paths]
-                owns_lists = root is not None or any(NODE in kind.subjects for kind in kinds)
-                lists = _node_lists(readiness) if owns_lists else None
-                write_artifact(
-                    readiness.artifact, artifact, root=root, mode=self._revoked.get(artifact), beside=lists
-                )
+            # The lists beside an artifact are its own; but in a folder that the user named, those of
+            # another session about other documents may lie.
+            kinds = [self._documents.kinds[one] for one in paths]
+            owns_lists = root is not None or any(NODE in kind.subjects for kind in kinds)
+            lists = _node_lists(readiness) if owns_lists else None
+            write_artifact(
+                readiness.artifact, artifact, root=root, mode=self._revoked.get(artifact), beside=lists
+            )
         except (NotWrittenError, LockUnavailableError) as error:
             return Verdict(readiness, artifact, place, note=str(error))
         return Verdict(readiness, artifact, place, written=True)
