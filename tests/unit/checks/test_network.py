@@ -53,6 +53,11 @@ def test_lists_of_interfaces_are_read_as_nccl_reads_them(tmp_path: Path, value: 
     assert said(tmp_path, LISTED, {"NCCL_IB_DISABLE": "1", "NCCL_SOCKET_IFNAME": value}) is None
 
 
+def test_what_is_set_up_but_has_neither_carrier_nor_address_is_not_taken(tmp_path: Path) -> None:
+    listed = f"link docker0 down 1500 1 0x1003 bridge\n{BARE}"
+    assert said(tmp_path, listed, {"NCCL_IB_DISABLE": "1", "NCCL_SOCKET_IFNAME": "docker,eth0"}) is None
+
+
 @pytest.mark.parametrize(
     ("listed", "env", "reported"),
     [

@@ -59,3 +59,17 @@ def test_whatever_ssh_says_is_one_line_and_printable(text: str) -> None:
     trouble = ssh_trouble(HOST, ended(text))
     assert "\n" not in trouble.message
     assert trouble.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("spec", "destination"),
+    [
+        ("ssh://root@gpu-02", "root@gpu-02"),
+        ("ssh://root@gpu-02:2222", "ssh://root@gpu-02:2222"),
+        ("ssh://gpu-02", "gpu-02"),
+    ],
+)
+def test_the_command_to_try_reaches_the_same_host(spec: str, destination: str) -> None:
+    said = (next(iter(sorted(SSH.glob("permission_denied*.txt"))))).read_text()
+    remediation = ssh_trouble(parse(spec, Path("/")), ended(f"{said}\nAuthenticated to gpu-02")).remediation
+    assert f"ssh -o BatchMode=yes {destination} 'echo true | sh'" in remediation
