@@ -22,6 +22,14 @@ _MAX_SCAN = 1 << 17
 
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_OPENING = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+
 _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"
 _SCALARS = frozenset(
@@ -75,20 +83,26 @@ def _check_shape(path: Path, text: str) -> None:
     if ("\t" in text or "!" in text) and len(text) <= _MAX_SCAN:
         # yaml.safe_load, which the orchestrator reads with, refuses tabs that libyaml lets pass, and reads
         # the tag "!" as another value.
+        open_now = 0
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             if isinstance(token, yaml.TagToken) and token.value == (None, "!"):
                 raise DocumentError(
                     path, "the tag ! is not supported; remove it", position=_mark(token.start_mark)
                 )
+            if isinstance(token, _OPENING):
+                open_now += 1
+                # The scanner goes over all that is open for each token: depth bounds the time that it takes.
+                if open_now > MAX_DEPTH:
+                    raise _too_deep(path, token.start_mark)
+            elif isinstance(token, _CLOSING):
+                open_now -= 1
     depth = 0
     documents = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise DocumentError(
-                    path, f"is nested deeper than {MAX_DEPTH} levels", position=_mark(event.start_mark)
-                )
+                raise _too_deep(path, event.start_mark)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.DocumentStartEvent):
@@ -99,6 +113,10 @@ def _check_shape(path: Path, text: str) -> None:
                     "a second YAML document begins here; keep one per file",
                     position=_mark(event.start_mark),
                 )
+
+
+def _too_deep(path: Path, mark: Any) -> DocumentError:
+    return DocumentError(path, f"is nested deeper than {MAX_DEPTH} levels", position=_mark(mark))
 
 
 class _Positions:

@@ -53,6 +53,8 @@ REFUSED: dict[str, tuple[bytes | str, str | None, str]] = {
     "tab_behind_value": ("a: 1\nb: c\t\n", "2:5", "tab"),
     "tab_behind_quotes": ('a: "b"\t\n', "1:7", "tab"),
     "tab_in_list": ("a: [1,\t2]\n", "1:7", "tab"),
+    "deep_behind_tag": ("a: " + "[" * 45_000 + "!", "1:67", "is nested deeper than 64 levels"),
+    "deep_behind_tab": ("a: " + "{" * 45_000 + "\t", "1:67", "is nested deeper than 64 levels"),
     "nul": (b"a: b\nc\0: d\n", "2:2", "NUL byte"),
     "utf16": ("a: b\n".encode("utf-16-le"), "1:2", "NUL byte"),
     "latin1": (b"a: b\nname: caf\xe9\n", "2:10", "byte 0xe9 is not UTF-8"),
@@ -603,3 +605,50 @@ def test_a_failing_check_points_at_the_line_behind_a_byte_order_mark_and_crlf(pr
     result = project.preflight()
     assert result.ret == 1
     result.stdout.fnmatch_lines([f"{CAMPAIGN_NAME}:5:3: R7: *"])
+
+
+BAD_SHAPES = [
+    "[",
+    "{",
+    "[],",
+    "! ",
+    "&a ",
+    "*a, ",
+    "? ",
+    "? a\n",
+    '"a", ',
+    "'",
+    '"',
+    "\ta\n",
+    "- ",
+    "a:\n",
+    "|\n",
+]
+
+
+@pytest.mark.parametrize("tail", ["!", "\t"], ids=["tag", "tab"])
+@pytest.mark.parametrize("shape", BAD_SHAPES, ids=repr)
+def test_the_scan_of_a_bad_shape_takes_linear_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str, tail: str
+) -> None:
+    """PyYAML's scanner goes over its open keys for each token; those steps are counted."""
+    real = yaml.SafeLoader.stale_possible_simple_keys
+    steps = 0
+
+    def counted(self: yaml.SafeLoader) -> None:
+        nonlocal steps
+        steps += 1 + len(self.possible_simple_keys)
+        real(self)
+
+    monkeypatch.setattr(yaml.SafeLoader, "stale_possible_simple_keys", counted)
+    counts = []
+    for times in (
+        2000,
+        4000,
+    ):  # a key that may still come is looked for in 1024 characters, whatever is there
+        steps = 0
+        with pytest.raises(DocumentError):
+            read(tmp_path, f"a: {shape * times}{tail}")
+        counts.append(steps)
+    assert counts[0] > 0
+    assert counts[1] < 3 * counts[0]
