@@ -57,6 +57,7 @@ def _encoded(secret: str) -> Iterator[str]:
         yield html.escape(text)
         yield html.escape(text, quote=False)
         yield quote(text, errors="surrogateescape")
+        yield quote(text, safe="", errors="surrogateescape")
         yield quote_plus(text, errors="surrogateescape")
     data = secret.encode("utf-8", "surrogateescape")
     yield data.hex()

@@ -94,11 +94,11 @@ def _read(path: Path) -> dict[str, Any]:
 def revoke(path: Path) -> int | None:
     """Make an artifact from before useless, whatever it says, and by whatever means the file system allows.
 
+    It takes no lock: what another session writes meanwhile is its own verdict, or lost, which is no READY.
     A session that could not write its own verdict would else leave a READY that does not hold.
 
     :return: the mode that the file had; None where no reader takes what is there for an artifact.
     :raises NotWrittenError: nothing helped; what was there may still say READY.
-    :raises LockUnavailableError: another session does not end writing in the folder.
     """
     try:
         mode = path.stat().st_mode
@@ -106,10 +106,9 @@ def revoke(path: Path) -> int | None:
         mode = None
     if mode is None or not stat.S_ISREG(mode):
         return None
-    with held(path.parent):
-        problem = _unlink(path)
-        if problem is not None and not _overwrite(path):
-            raise NotWrittenError(f"could not remove {path}, which may say READY: {problem}")
+    problem = _unlink(path)
+    if problem is not None and not _overwrite(path):
+        raise NotWrittenError(f"could not remove {path}, which may say READY: {problem}")
     return stat.S_IMODE(mode)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from ..core.document import DocumentError
-from ..core.locks import LockUnavailableError
 from ..core.settings import Settings
 from ..core.text import some
 from ..documents.kinds import known_kinds
@@ -241,7 +240,7 @@ class Hooks:
     def _revoke_ready(self, paths: Iterable[Path]) -> None:
         try:
             self.verdicts.revoke(paths)
-        except (NotWrittenError, LockUnavailableError) as error:
+        except NotWrittenError as error:
             pytest.exit(f"metaopt: {error}", returncode=int(pytest.ExitCode.TESTS_FAILED))
 
     def _evaluate_first(self, items: list[CheckItem]) -> None:
