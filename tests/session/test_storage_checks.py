@@ -469,7 +469,10 @@ def python_under(project: Project, before: str) -> tuple[int, str]:
     return done.returncode, " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize(("kib", "reported"), [(8192, "8 MiB"), (64, "64 KiB"), (32 << 20, "")])
+@pytest.mark.parametrize(
+    ("kib", "reported"),
+    [(8192, "8 MiB"), pytest.param(64, "64 KiB", marks=pytest.mark.soak), (32 << 20, "")],
+)
 def test_locked_memory_under_a_real_limit(project: Project, kib: int, reported: str) -> None:
     project.write(LAUNCH, RDMA)
     status, said = python_under(project, f"ulimit -l {kib}")
@@ -531,9 +534,9 @@ LIMITED = {
     ("version", "limit", "status"),
     [
         (1, str(2 * GIB), 1),
-        (1, "9223372036854771712", 0),
+        pytest.param(1, "9223372036854771712", 0, marks=pytest.mark.soak),
         (2, str(2 * GIB), 1),
-        (2, str(3 * GIB), 0),
+        pytest.param(2, str(3 * GIB), 0, marks=pytest.mark.soak),
         (2, "max", 0),
     ],
 )

@@ -13,5 +13,5 @@ def times(full: int) -> int:
 
 
 def examples(full: int) -> int:
-    """Return how many examples a property test tries: *full*, or a fifth of it."""
-    return full if FULL else max(full // 5, 10)
+    """Return how many examples a property test tries: *full*, or a tenth of it."""
+    return full if FULL else max(full // 10, 10)
