@@ -26,7 +26,7 @@ for one in $groups; do
   kill -s KILL -- "-$one"
 done
 """
-"""Reads process groups from a pipe, whose end of file says that the writer is no more."""
+"""Reads process groups from a pipe, whose end of file says that the writer has ended."""
 _PATIENCE = 2.0
 """Seconds that it is waited for at the end of this process; it then has nothing to do but to exit."""
 

@@ -94,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
 def revoke(path: Path) -> int | None:
     """Make an artifact from before useless, whatever it says, and by whatever means the file system allows.
 
-    It takes no lock: what another session writes meanwhile is its own verdict, or lost, which is no READY.
+    It takes no lock: what another session writes meanwhile is its own verdict, or lost: never a wrong READY.
     A session that could not write its own verdict would else leave a READY that does not hold.
 
     :return: the mode that the file had; None where no reader takes what is there for an artifact.

@@ -22,7 +22,7 @@ Script = Callable[[str, str], Path]
 def hanging(project: Project, script: Script) -> Project:
     """A project whose probe runs a git that never answers, and writes its number into ``git.pid``.
 
-    It first writes more than a pipe holds: the session reads that, so it has told the watcher of this git.
+    It first writes more than a pipe holds: once the session has read that, the watcher knows of this git.
     """
     project.edit("repo: .", "repo: https://git.example.invalid/o/r.git")
     pid = project.path / "git.pid"

@@ -104,10 +104,12 @@ class Project:
         words = [*map(str, arguments)]
         if self.own_process or any(word.startswith("-n") for word in words):
             return self.process(*arguments)
-        # Our exit code 2 is pytest's of an interrupted session, which pytester else raises again.
-        if any(word.startswith(OTHER_PLUGINS) for word in words):
-            return self.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
         with pytest.MonkeyPatch.context() as monkeypatch:
+            # A session that ends while it is configured leaves pytest.mark its settings.
+            monkeypatch.setattr(pytest.mark, "_config", None)
+            # Our exit code 2 is pytest's of an interrupted session, which pytester else raises again.
+            if any(word.startswith(OTHER_PLUGINS) for word in words):
+                return self.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
             monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
             return self.pytester.runpytest_inprocess(
                 *LEAN, *words, plugins=[*map(import_module, PLUGIN_MODULES)], no_reraise_ctrlc=True
