@@ -66,9 +66,7 @@ def _release(key: tuple[int, int]) -> None:
 def _lock(folder: Path, descriptor: int, stack: ExitStack) -> Callable[[float], bool]:
     """Return what waits so many seconds for the lock and tells whether it is held; *stack* lets it go."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass
+        _wait_for_folder(descriptor, 0)
     except OSError as error:
         if error.errno not in _NOT_ON_FOLDERS:
             raise _unavailable(folder, error) from None

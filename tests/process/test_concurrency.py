@@ -254,10 +254,6 @@ def test_a_killed_session_keeps_nobody_out(project: Project, gate: Gate) -> None
 # -- locks that cannot be had ------------------------------------------------------------------
 
 
-def is_root() -> bool:
-    return os.geteuid() == 0
-
-
 def test_sessions_with_different_temporary_folders_keep_each_other_out(
     project: Project, gate: Gate, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -278,7 +274,7 @@ def test_without_any_temporary_folder_a_session_ends_as_ever(project: Project, t
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.skipif(is_root(), reason="root reads any directory")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads any directory")
 def test_a_project_that_cannot_be_locked_ends_the_session_with_one_line_and_no_change(
     project: Project,
 ) -> None:
@@ -288,6 +284,7 @@ def test_a_project_that_cannot_be_locked_ends_the_session_with_one_line_and_no_c
     finally:
         project.path.chmod(0o755)
     assert not (project.path / ".ml-metaopt").exists()
+    assert not (project.path / ".gitignore").exists()
 
 
 def run_in(folder: Path, *arguments: str, **keywords: Any) -> subprocess.CompletedProcess[str]:

@@ -130,3 +130,5 @@ def test_a_campaign_on_vast_is_ready_with_the_key_that_the_remediation_sets(
     assert (sky_home / ".config" / "vastai" / "vast_api_key").exists(), "where SkyPilot looks for it"
     assert vast.preflight(f"--metaopt-timeout={PATIENCE}").ret == 0
     assert vast.artifact()["status"] == "READY"
+    outcomes = {check["id"]: check["outcome"] for check in vast.artifact()["checks"]}
+    assert outcomes["skypilot_installed"] == outcomes["vast_configured"] == "passed"

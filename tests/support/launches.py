@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from pytest_metaopt.documents.kinds import KINDS
+from pytest_metaopt.documents.launch import Launch
 
 LAUNCH_NAME = "launch.yaml"
 
@@ -98,6 +102,15 @@ run: "bash run_queue.sh queue.txt"
 
 def spec(**keys: Any) -> str:
     return str(yaml.safe_dump(keys, sort_keys=False)) if keys else "name: x\n"
+
+
+def read(folder: Path, **keys: Any) -> Launch:
+    """Return the launch of a spec with these keys, which is written to *folder*."""
+    path = folder / LAUNCH_NAME
+    path.write_text(spec(**keys))
+    launch = KINDS["launch"].load(path)
+    assert isinstance(launch, Launch)
+    return launch
 
 
 def nodes(*entries: Any, **keys: Any) -> str:

@@ -6,15 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from pytest_metaopt.checks import network
-from pytest_metaopt.documents.kinds import KINDS
-from pytest_metaopt.documents.launch import Launch
 from pytest_metaopt.probes.node.facts import NodeFacts
 from pytest_metaopt.probes.node.sections import Output
 from pytest_metaopt.session.catalog import checks_of_module
 from pytest_metaopt.session.evaluation import evaluate
+from tests.support.launches import read
 
 (MN2,) = (check for check in checks_of_module(network, None) if check.id == "MN2")
 
@@ -34,11 +32,7 @@ BARE = "".join(line for line in LISTED.splitlines(keepends=True) if "docker0" no
 
 def said(folder: Path, listed: str, env: dict[str, str], *, rdma: bool = False) -> str | None:
     """Return what MN2 reports of a node that lists *listed*; None: nothing."""
-    path = folder / "launch.yaml"
-    document = {"nodes": ["gpu-01", "gpu-02"], "network": {"rdma": rdma}, "env": env}
-    path.write_text(yaml.safe_dump(document))
-    launch = KINDS["launch"].load(path)
-    assert isinstance(launch, Launch)
+    launch = read(folder, nodes=["gpu-01", "gpu-02"], network={"rdma": rdma}, env=env)
     assert launch.valid, launch.problems
     node = launch.nodes[0]
     fleet = SimpleNamespace(

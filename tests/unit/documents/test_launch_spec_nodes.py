@@ -6,19 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pytest_metaopt.documents import launch_model
-from pytest_metaopt.documents.kinds import KINDS
-from pytest_metaopt.documents.launch import Launch
-
-
-def read(folder: Path, **keys: Any) -> Launch:
-    path = folder / "launch.yaml"
-    path.write_text(yaml.safe_dump(keys))
-    launch = KINDS["launch"].load(path)
-    assert isinstance(launch, Launch)
-    return launch
+from tests.support.launches import read
 
 
 @pytest.mark.parametrize(
