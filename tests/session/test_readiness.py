@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -15,6 +16,7 @@ from _pytest.pytester import RunResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_metaopt.core import locks
 from pytest_metaopt.core.outcome import Word
 from pytest_metaopt.results.ledger import Ledger, Plan, PlannedCheck
 from pytest_metaopt.results.readiness import Readiness, judge
@@ -373,6 +375,24 @@ def test_the_artifact_can_be_written_to_a_new_folder_instead(project: Project) -
     assert not project.artifact_path.exists()
     assert [path.name for path in (project.path / "out/a").iterdir()] == ["ready.json"]
     result.stdout.fnmatch_lines(["artifact: out/a/ready.json"])
+
+
+def test_while_another_session_writes_beside_it_no_artifact_is_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert project.preflight("-q").ret == 0
+    monkeypatch.setattr(locks, "_NOTICE_AFTER", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    descriptor = os.open(project.artifact_path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        result = project.preflight("-q")
+    finally:
+        os.close(descriptor)
+    assert result.ret == 1
+    folder = project.artifact_path.parent
+    assert f"another preflight session has held {folder}" in " ".join(result.stdout.str().split())
+    assert not project.artifact_path.exists()
 
 
 def test_an_artifact_that_can_not_be_put_in_place_is_reported(project: Project) -> None:
